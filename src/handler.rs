@@ -1,0 +1,291 @@
+//! The contract between the loop and the programs that run on it: plain data and one trait.
+//!
+//! Nothing here knows mio, lines or names. The loop calls down into a [`Handler`] and the handler
+//! never calls up: it returns values and hands out [`Action`]s when it is asked. The shape (no
+//! socket and no clock in the core, `now` as an argument, pull after each call) is that of
+//! quinn-proto and str0m.
+
+use std::fmt;
+use std::io::{self, IoSlice};
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+/// How many slices one vectored send may carry. 64 is far below the kernel's `IOV_MAX` (1,024) and
+/// enough for a peer whose own lines cut the log into 60 runs; the rest follows in the next send.
+pub const SLICES_MAX: usize = 64;
+
+/// Names one connection for as long as the process runs.
+///
+/// Invariant: `slot` is reused, `serial` never is. An id whose serial is not that of the slot's
+/// tenant is stale and harmless: the loop ignores it. Displays as `#812`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PeerId {
+    /// Counts from 1 in the order of accepts and dials; 0 is never given.
+    pub serial: u64,
+    /// The place in the loop's slab: an index for a handler's own table.
+    pub slot: u32,
+}
+
+impl fmt::Display for PeerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "#{}", self.serial)
+    }
+}
+
+/// How a connection came to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// A listener accepted it; the address is the remote end's, IPv4-mapped ones made plain IPv4.
+    Accepted(SocketAddr),
+    /// [`Action::Connect`] dialed it and the three-way handshake is done.
+    Dialed,
+    /// The process's own stdin (what it sends us) and stdout (what it receives).
+    Console,
+}
+
+/// The one reason for which a connection ended. Logged once, counted once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CloseReason {
+    /// The peer ended its input, and what it was owed has been sent.
+    Left,
+    /// We had nothing more to say to it: the program's own wish.
+    Done,
+    /// A line went over the length limit.
+    TooLong,
+    /// It read so slowly that the log dropped what it had not been sent.
+    Lagged,
+    /// The process is stopping.
+    Stopping,
+    /// It did not take what it was owed before the deadline of [`Action::Finish`].
+    NotFlushed,
+    /// No handshake within the dial's timeout.
+    DialTimeout,
+    /// A system call failed; the number is `errno`, see errno(3).
+    Failed(Call, i32),
+}
+
+/// The call that failed, by its name in the socket vocabulary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Call {
+    /// connect(2), at once or by `SO_ERROR` later.
+    Connect,
+    /// recv(2), or read(2) on the console.
+    Recv,
+    /// send(2), or write(2) on the console.
+    Send,
+}
+
+impl CloseReason {
+    /// The reason that a failed call gives.
+    pub fn failed(call: Call, error: &io::Error) -> Self {
+        CloseReason::Failed(call, error.raw_os_error().unwrap_or(0))
+    }
+}
+
+impl fmt::Display for CloseReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CloseReason::Left => f.write_str("left"),
+            CloseReason::Done => f.write_str("done"),
+            CloseReason::TooLong => f.write_str("line too long"),
+            CloseReason::Lagged => f.write_str("reading too slowly"),
+            CloseReason::Stopping => f.write_str("stopping"),
+            CloseReason::NotFlushed => f.write_str("did not take what was pending in time"),
+            CloseReason::DialTimeout => f.write_str("connect: timed out"),
+            CloseReason::Failed(call, errno) => {
+                let name = match call {
+                    Call::Connect => "connect",
+                    Call::Recv => "recv",
+                    Call::Send => "send",
+                };
+                write!(f, "{name}: {}", io::Error::from_raw_os_error(*errno))
+            }
+        }
+    }
+}
+
+/// What a handler asks of the loop. Carried out in the turn's act phase, in the order given.
+/// An action on a peer that is gone is ignored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Dials; ends in one `opened(…, Origin::Dialed)`, or in one `closed` with nothing before it.
+    Connect {
+        /// Where to.
+        to: SocketAddr,
+        /// The local address to bind first, where one is wanted; port 0 for any.
+        from: Option<SocketAddr>,
+        /// How long the handshake may take.
+        timeout: Duration,
+    },
+    /// Sends one datagram from UDP socket `socket` (in the order they were bound). What would
+    /// block is dropped and counted.
+    SendTo {
+        /// Index of the UDP socket.
+        socket: usize,
+        /// Destination.
+        to: SocketAddr,
+        /// 0 to 65,507 bytes.
+        bytes: Vec<u8>,
+    },
+    /// Half-close: once nothing is pending, shuts down writing; reading goes on.
+    HalfClose(PeerId),
+    /// Reads no more, sends what is pending, shuts down writing, reads and drops what still comes
+    /// until the peer's end (at most `reactor::DRAIN_MS_MAX`), closes. A plain close with
+    /// unread input would make the kernel send RST, which can destroy the last message
+    /// (RFC 2525 §2.17).
+    Finish {
+        /// Whom.
+        peer: PeerId,
+        /// What `closed` will be told.
+        why: CloseReason,
+        /// How long sending what is pending may take; then it is cut as `NotFlushed`.
+        within: Duration,
+    },
+    /// Closes in this turn's sweep, pending or not.
+    Close(PeerId, CloseReason),
+    /// Ends a hold: the kept bytes are offered again, then reading goes on.
+    Resume(PeerId),
+    /// No more accepts; what has arrived is read; every connection is finished; then `run`
+    /// returns. A second one with a shorter time replaces the first.
+    Stop {
+        /// What is still there after this is cut; `None` waits as long as it takes.
+        within: Option<Duration>,
+    },
+}
+
+/// A caught signal, by its meaning. signal(7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// SIGINT.
+    Interrupt,
+    /// SIGTERM.
+    Terminate,
+    /// SIGHUP.
+    Hangup,
+    /// SIGCONT: after a stop; the terminal may be ours again.
+    Continue,
+}
+
+/// What became of the bytes that were offered to [`Handler::received`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// So many bytes, from the front, are done with. At most what was offered.
+    pub consumed: usize,
+    /// True: read this peer no more until [`Action::Resume`].
+    pub hold: bool,
+}
+
+/// One datagram as it came in. recvfrom(2).
+#[derive(Clone, Copy, Debug)]
+pub struct Datagram<'a> {
+    /// Which UDP socket, in the order they were bound.
+    pub socket: usize,
+    /// The sender.
+    pub from: SocketAddr,
+    /// The local address that was hit, where the system tells it (IP_PKTINFO, ip(7)).
+    pub to: Option<IpAddr>,
+    /// 0 to 65,507 bytes, never truncated.
+    pub bytes: &'a [u8],
+}
+
+/// The runs of bytes that one vectored send will offer. At most [`SLICES_MAX`] runs.
+pub struct Slices<'a> {
+    runs: [IoSlice<'a>; SLICES_MAX],
+    len: usize,
+    bytes: usize,
+}
+
+impl<'a> Slices<'a> {
+    /// No runs yet.
+    pub fn new() -> Self {
+        Slices { runs: [IoSlice::new(&[]); SLICES_MAX], len: 0, bytes: 0 }
+    }
+
+    /// Adds a run and says whether there was room for it; an empty run takes no room.
+    pub fn push(&mut self, run: &'a [u8]) -> bool {
+        if run.is_empty() {
+            return true;
+        }
+        if self.len == SLICES_MAX {
+            return false;
+        }
+        self.runs[self.len] = IoSlice::new(run);
+        self.len += 1;
+        self.bytes += run.len();
+        true
+    }
+
+    /// The runs, in the order they were added.
+    pub fn runs(&self) -> &[IoSlice<'a>] {
+        &self.runs[..self.len]
+    }
+
+    /// Bytes in all runs together.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+impl Default for Slices<'_> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A program on the loop. `serve`, `connect` and `bench` are the three.
+///
+/// Every call is made by `Reactor::turn`, in the phase named here. `now` is read
+/// from the monotonic clock at the start of the phase or, for `received`, when the bytes were read.
+/// After any call the loop asks `next_action`, `next_dirty` and `next_deadline` again before it
+/// waits, so a handler only has to remember what it wants.
+pub trait Handler {
+    /// accept or act: a connection is open. First call for this peer; its slot may have belonged
+    /// to a peer that is `closed` by now.
+    fn opened(&mut self, peer: PeerId, origin: Origin, now: Instant);
+
+    /// read: asked before each recv. False holds the peer as [`Taken::hold`] does, before any byte
+    /// is taken from the kernel, so that a held crowd costs no memory.
+    fn reads(&mut self, peer: PeerId) -> bool;
+
+    /// read: bytes of the stream, in order. `bytes` starts with what was not consumed last time;
+    /// its first `seen` bytes have been offered before (0 after a hold), so a search for a newline
+    /// need not look at them again. What is not consumed is kept and offered again with what
+    /// follows. A handler keeps its rest below a bound of its own: rest and one read
+    /// (`reactor::SCRATCH_BYTES`) is all that a connection's input ever takes.
+    fn received(&mut self, peer: PeerId, bytes: &[u8], seen: usize, now: Instant) -> Taken;
+
+    /// read: end of input (the peer's FIN, or the end of stdin), told after all bytes; `rest` is
+    /// what was not consumed. The loop decides nothing: the writing half stays open until an
+    /// action says otherwise.
+    fn ended(&mut self, peer: PeerId, rest: &[u8], now: Instant);
+
+    /// sweep: the connection is gone, its slot is free after this call. Last call for this peer;
+    /// for a dial that failed also the first.
+    fn closed(&mut self, peer: PeerId, why: CloseReason, now: Instant);
+
+    /// read: a datagram. The answer goes back to its sender from the address that was hit.
+    fn datagram<'a>(&'a mut self, datagram: Datagram<'a>, now: Instant) -> Option<&'a [u8]>;
+
+    /// note: a signal was caught; several of one kind may be told as one.
+    fn signalled(&mut self, signal: Signal, now: Instant);
+
+    /// expire: `now` has reached `next_deadline`.
+    fn expired(&mut self, now: Instant);
+
+    /// wait: the moment at which `expired` is wanted, if any.
+    fn next_deadline(&self) -> Option<Instant>;
+
+    /// flush: a peer that may have something pending, until none is left. A peer that the loop
+    /// cannot write to just now is offered again by itself when it can, so it need not be repeated.
+    fn next_dirty(&mut self) -> Option<PeerId>;
+
+    /// act: the next wish, until none is left.
+    fn next_action(&mut self) -> Option<Action>;
+
+    /// flush: adds what this peer is owed to `slices`, as much as fits, oldest first. Adding
+    /// nothing means that nothing is pending.
+    fn pending<'a>(&'a mut self, peer: PeerId, slices: &mut Slices<'a>);
+
+    /// flush: the kernel took the first `n` bytes of what `pending` gave last.
+    fn sent(&mut self, peer: PeerId, n: usize, now: Instant);
+}

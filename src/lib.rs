@@ -1,0 +1,4 @@
+//! `reactor`: TCP stream chat and UDP echo on one thread and one hand-written poll loop.
+
+pub mod handler;
+pub mod os;

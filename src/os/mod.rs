@@ -1,0 +1,216 @@
+//! The border below the loop: every call that it makes to the outside, named as socket(7) and the
+//! Python socket module name them. An [`Os`] makes no decision; the loop makes them all, so that
+//! the simulated kernel (`sim`) sees every one of them.
+
+use crate::handler::{PeerId, Signal};
+use std::io::{self, IoSlice};
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+/// What woke us: which source, and what the kernel says of it. poll(7)'s words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// Whose event it is, exactly as it was registered: it may name a connection that is gone.
+    pub source: Source,
+    /// Hints, never the truth: the result of the next call is the truth.
+    pub hints: Hints,
+}
+
+/// The sources that the loop waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A connection, by its slot and the low half of its serial.
+    Peer {
+        /// Index into the slab.
+        slot: u32,
+        /// Low 32 bits of the serial that the slot's tenant must have.
+        serial_low: u32,
+    },
+    /// A listener, in the order of `listen`.
+    Listener(usize),
+    /// A UDP socket, in the order of `bind_udp`.
+    Udp(usize),
+    /// A signal was caught.
+    Signals,
+    /// stderr takes bytes again.
+    Log,
+}
+
+/// Readiness hints of one event: a small set of flags.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Hints(pub u8);
+
+impl Hints {
+    /// A read may give bytes.
+    pub const READABLE: Hints = Hints(1);
+    /// A write may take bytes.
+    pub const WRITABLE: Hints = Hints(2);
+    /// The remote end shut down writing, or the connection hung up or failed (EPOLLRDHUP,
+    /// EPOLLHUP, EPOLLERR): at least one more read is owed, however short the last one was.
+    pub const ENDED: Hints = Hints(4);
+
+    /// All of both.
+    pub const fn with(self, other: Hints) -> Hints {
+        Hints(self.0 | other.0)
+    }
+
+    /// True where the two share a flag.
+    pub const fn any(self, other: Hints) -> bool {
+        self.0 & other.0 != 0
+    }
+}
+
+/// How many reads of datagrams one call may bring in. 32 is quinn-udp's batch on Linux.
+pub const BATCH_READS: usize = 32;
+
+/// Bytes that one read of datagrams may fill: 65,535 is the longest UDP length there is (RFC 768),
+/// so that no datagram is ever truncated; rounded up to whole pages.
+pub const DATAGRAM_BYTES: usize = 65_536;
+
+/// Buffers for a batch of datagrams, made once and reused: 2 MiB of address space of which only
+/// the pages that were ever filled are in memory.
+pub struct Batch {
+    /// [`BATCH_READS`] times [`DATAGRAM_BYTES`].
+    pub bytes: Box<[u8]>,
+    /// What each read brought; the first `reads` of them, as `recvfrom` returned.
+    pub heads: [BatchHead; BATCH_READS],
+}
+
+/// One read of a batch: one datagram, or several of one sender that the kernel coalesced (UDP_GRO).
+#[derive(Clone, Copy, Debug)]
+pub struct BatchHead {
+    /// The sender of all of them.
+    pub from: SocketAddr,
+    /// The local address that was hit, where the system tells it.
+    pub to: Option<IpAddr>,
+    /// Bytes in all of them together.
+    pub len: usize,
+    /// Bytes in each but the last, which may be shorter; 0 is one empty datagram.
+    pub stride: usize,
+}
+
+impl Batch {
+    /// Takes the memory.
+    pub fn new() -> Self {
+        let nobody = SocketAddr::from(([0, 0, 0, 0], 0));
+        let head = BatchHead { from: nobody, to: None, len: 0, stride: 0 };
+        Batch {
+            bytes: vec![0; BATCH_READS * DATAGRAM_BYTES].into_boxed_slice(),
+            heads: [head; BATCH_READS],
+        }
+    }
+}
+
+impl Default for Batch {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// One send of datagrams: `bytes` cut into pieces of `stride`, each a datagram of its own
+/// (UDP_SEGMENT); one datagram where `stride` is not less than the length.
+#[derive(Clone, Copy, Debug)]
+pub struct Transmit<'a> {
+    /// Destination.
+    pub to: SocketAddr,
+    /// The local address to send from, where it must be a certain one.
+    pub from: Option<IpAddr>,
+    /// The datagrams, end to end.
+    pub bytes: &'a [u8],
+    /// Bytes in each but the last.
+    pub stride: usize,
+}
+
+/// The calls of the loop.
+///
+/// No call blocks; what cannot be done now fails with [`io::ErrorKind::WouldBlock`], and an event
+/// tells when it is worth another try: once, at the transition (edge-triggered, epoll(7)).
+/// [`io::ErrorKind::Interrupted`] never comes out of a call but `poll`, which takes it for an empty
+/// batch. Every socket is registered for both directions by the call that makes it, and never again.
+pub trait Os {
+    /// A listening TCP socket.
+    type Listener;
+    /// A connection, or the console.
+    type Stream;
+    /// A UDP socket.
+    type Udp;
+
+    /// The monotonic clock. The only place where it is read.
+    fn now(&mut self) -> Instant;
+
+    /// Waits until something is ready or `timeout` has passed (`None`: for ever), then replaces
+    /// `events` with at most its capacity of them; the rest come with the next call.
+    /// An interrupted wait gives no events.
+    fn poll(&mut self, events: &mut Vec<Event>, timeout: Option<Duration>) -> io::Result<()>;
+
+    /// socket, setsockopt (SO_REUSEADDR; IPV6_V6ONLY unless the address is `[::]`, which takes IPv4
+    /// too), bind, listen with the system's greatest backlog, register as `Listener(index)`.
+    /// Errors: as bind(2), for the caller to tell with the address.
+    fn listen(&mut self, at: SocketAddr, index: usize) -> io::Result<Self::Listener>;
+
+    /// The address that a listener is really bound to: port 0 has become a number.
+    fn listener_address(&self, listener: &Self::Listener) -> io::Result<SocketAddr>;
+
+    /// accept, setsockopt (TCP_NODELAY), register as `peer`. The address is the remote end's.
+    /// Errors: accept(2); the loop sorts them. An error after the accept itself closes the socket.
+    fn accept(
+        &mut self,
+        listener: &mut Self::Listener,
+        peer: PeerId,
+    ) -> io::Result<(Self::Stream, SocketAddr)>;
+
+    /// socket, bind where `from` is given, setsockopt (TCP_NODELAY), connect, register as `peer`.
+    /// Being under way (EINPROGRESS) is success; a later event and `connected` tell the outcome.
+    fn connect(
+        &mut self,
+        to: SocketAddr,
+        from: Option<SocketAddr>,
+        peer: PeerId,
+    ) -> io::Result<Self::Stream>;
+
+    /// Asks a dialed socket: `Ok(true)` connected, `Ok(false)` still under way, an error if it
+    /// failed (getsockopt SO_ERROR, then getpeername; as mio's `TcpStream::connect` says).
+    fn connected(&mut self, stream: &mut Self::Stream) -> io::Result<bool>;
+
+    /// The console as one connection: stdin is read, stdout is written; registered as `peer`.
+    /// A descriptor that epoll refuses (EPERM: a regular file, the null device) is simply always
+    /// ready: its calls never say `WouldBlock`. Never changes the flags of an inherited
+    /// descriptor's open file description: the shell shares it.
+    fn console(&mut self, peer: PeerId) -> io::Result<Self::Stream>;
+
+    /// recv, or read for the console. 0 is the end of input. On the console
+    /// [`io::ErrorKind::ResourceBusy`] says that the terminal belongs to another process group just
+    /// now: no event will tell when that changes, so try again later.
+    fn recv(&mut self, stream: &mut Self::Stream, into: &mut [u8]) -> io::Result<usize>;
+
+    /// One vectored send, or write for the console. Returns how many bytes were taken; fewer than
+    /// offered means that the kernel's buffer is full and an event will tell when it is not.
+    fn send(&mut self, stream: &mut Self::Stream, runs: &[IoSlice<'_>]) -> io::Result<usize>;
+
+    /// shutdown(SHUT_WR): a FIN after the last byte. Nothing for the console. Errors are of no
+    /// interest: the connection is gone then, and the next recv says so.
+    fn shutdown(&mut self, stream: &mut Self::Stream);
+
+    /// close. The kernel deregisters it.
+    fn close(&mut self, stream: Self::Stream);
+
+    /// socket, setsockopt (receive buffer, SO_BROADCAST where `broadcast`, packet information),
+    /// bind, register as `Udp(index)`.
+    fn bind_udp(&mut self, at: SocketAddr, broadcast: bool, index: usize) -> io::Result<Self::Udp>;
+
+    /// The address that a UDP socket is really bound to.
+    fn udp_address(&self, udp: &Self::Udp) -> io::Result<SocketAddr>;
+
+    /// recvfrom, up to [`BATCH_READS`] at once: how many heads of `batch` are filled (at least 1).
+    fn recvfrom(&mut self, udp: &mut Self::Udp, batch: &mut Batch) -> io::Result<usize>;
+
+    /// sendto.
+    fn sendto(&mut self, udp: &mut Self::Udp, transmit: &Transmit<'_>) -> io::Result<()>;
+
+    /// The next caught signal, `None` when all have been told.
+    fn signal(&mut self) -> Option<Signal>;
+
+    /// write to stderr; registered as `Log`. Log lines come from a bounded queue, see
+    /// `log_queue`.
+    fn write_log(&mut self, bytes: &[u8]) -> io::Result<usize>;
+}
