@@ -2,6 +2,14 @@
 //! Python socket module name them. An [`Os`] makes no decision; the loop makes them all, so that
 //! the simulated kernel (`sim`) sees every one of them.
 
+pub mod limit;
+pub mod mio;
+pub mod stdio;
+pub mod stream;
+mod token;
+pub mod trace;
+pub mod udp;
+
 use crate::handler::{PeerId, Signal};
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};

@@ -1,0 +1,235 @@
+//! The real [`Os`]: each call is the system's own, on mio and socket2. Makes no decision and holds
+//! no state but the poll, the batch of events not yet told, the signals and stderr.
+//!
+//! Only files under `os/` name mio. What each call promises stands at the trait.
+
+use super::stdio::{Output, Stdio};
+use super::stream::{Stream, uninterrupted};
+use super::token::{decode, encode};
+use super::udp::{Udp, plain};
+use super::{Batch, Event, Hints, Os, Source, Transmit};
+use crate::handler::{PeerId, Signal};
+use mio::net::{TcpListener, TcpStream};
+use mio::{Events, Interest, Poll};
+use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM};
+use signal_hook_mio::v1_0::Signals;
+use socket2::{Domain, Protocol, Socket, Type};
+use std::io::{self, ErrorKind, IoSlice};
+use std::net::SocketAddr;
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+/// Events that one wait can bring: 12 KiB of epoll_event, and with 10,000 peers that all became
+/// ready ten waits tell them all. epoll goes round, so nobody is starved by a full batch.
+const EVENTS_MAX: usize = 1_024;
+
+/// The backlog asked for. The kernel lowers it to `net.core.somaxconn` (4,096 since Linux 5.4), so
+/// the greatest number is the system's maximum; 128 (mio's own) cost a burst of 500 a second.
+const BACKLOG: i32 = i32::MAX;
+
+/// Both directions, once: `reregister` costs a system call, an event that nobody needs costs little.
+const BOTH: Interest = Interest::READABLE.add(Interest::WRITABLE);
+
+/// The real system.
+pub struct MioOs {
+    signals: Signals,
+    log: Output,
+    events: Events,
+    /// How many of `events` have been told: a caller with a smaller vector gets the rest next time.
+    told: usize,
+    poll: Poll, // dropped last, after everything that is registered with it
+}
+
+impl MioOs {
+    /// epoll_create, and from here on SIGINT, SIGTERM, SIGHUP and SIGCONT are caught and stderr is
+    /// watched. A SIGHUP that we were told to ignore (nohup(1)) stays ignored.
+    pub fn new() -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let mut caught = vec![SIGINT, SIGTERM, SIGCONT];
+        if !ignored_at_start(SIGHUP) {
+            caught.push(SIGHUP);
+        }
+        let mut signals = Signals::new(caught)?;
+        poll.registry().register(&mut signals, encode(Source::Signals), Interest::READABLE)?;
+        let mut log = Output::new(io::stderr().as_fd().try_clone_to_owned()?)?;
+        log.register(poll.registry(), encode(Source::Log))?;
+        Ok(MioOs { signals, log, events: Events::with_capacity(EVENTS_MAX), told: 0, poll })
+    }
+}
+
+/// Whether the process was started with `signal` ignored: SigIgn in proc_pid_status(5), a mask in
+/// hexadecimal. False where there is no /proc.
+fn ignored_at_start(signal: i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()).unwrap_or(0);
+    mask >> (signal - 1) & 1 == 1
+}
+
+/// The source of a connection's events.
+fn source_of(peer: PeerId) -> Source {
+    Source::Peer { slot: peer.slot, serial_low: peer.serial as u32 }
+}
+
+fn hints_of(event: &mio::event::Event) -> Hints {
+    let mut hints = Hints::default();
+    if event.is_readable() {
+        hints = hints.with(Hints::READABLE);
+    }
+    if event.is_writable() {
+        hints = hints.with(Hints::WRITABLE);
+    }
+    if event.is_read_closed() || event.is_write_closed() || event.is_error() {
+        hints = hints.with(Hints::ENDED);
+    }
+    hints
+}
+
+/// A TCP socket bound to `from`, dialing `to`. IP_BIND_ADDRESS_NO_PORT, which would let the kernel
+/// choose the port at the connect (one per 4-tuple instead of one per address), has no safe call in
+/// socket2 0.6 or rustix 1.1: one `from` address serves as many dials as there are ephemeral ports.
+fn dial_from(to: SocketAddr, from: SocketAddr) -> io::Result<TcpStream> {
+    let socket = Socket::new(Domain::for_address(to), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&from.into())?;
+    match socket.connect(&to.into()) {
+        Err(error)
+            if error.raw_os_error() != Some(rustix::io::Errno::INPROGRESS.raw_os_error()) =>
+        {
+            Err(error)
+        }
+        _ => Ok(TcpStream::from_std(socket.into())),
+    }
+}
+
+impl Os for MioOs {
+    type Listener = TcpListener;
+    type Stream = Stream;
+    type Udp = Udp;
+
+    fn now(&mut self) -> Instant {
+        Instant::now()
+    }
+
+    fn poll(&mut self, events: &mut Vec<Event>, timeout: Option<Duration>) -> io::Result<()> {
+        assert!(events.capacity() > 0, "poll needs room for at least one event");
+        events.clear();
+        if self.events.iter().nth(self.told).is_none() {
+            self.told = 0;
+            if let Err(error) = self.poll.poll(&mut self.events, timeout) {
+                self.events.clear();
+                return if error.kind() == ErrorKind::Interrupted { Ok(()) } else { Err(error) };
+            }
+        }
+        let batch = self.events.iter().skip(self.told).take(events.capacity());
+        events.extend(batch.map(|e| Event { source: decode(e.token()), hints: hints_of(e) }));
+        self.told += events.len();
+        Ok(())
+    }
+
+    fn listen(&mut self, at: SocketAddr, index: usize) -> io::Result<TcpListener> {
+        let socket = Socket::new(Domain::for_address(at), Type::STREAM, Some(Protocol::TCP))?;
+        socket.set_reuse_address(true)?;
+        if at.is_ipv6() {
+            socket.set_only_v6(!at.ip().is_unspecified())?;
+        }
+        socket.bind(&at.into())?;
+        socket.listen(BACKLOG)?;
+        socket.set_nonblocking(true)?;
+        let mut listener = TcpListener::from_std(socket.into());
+        let token = encode(Source::Listener(index));
+        self.poll.registry().register(&mut listener, token, Interest::READABLE)?;
+        Ok(listener)
+    }
+
+    fn listener_address(&self, listener: &TcpListener) -> io::Result<SocketAddr> {
+        listener.local_addr()
+    }
+
+    fn accept(
+        &mut self,
+        listener: &mut TcpListener,
+        peer: PeerId,
+    ) -> io::Result<(Stream, SocketAddr)> {
+        let (mut socket, from) = uninterrupted(|| listener.accept())?;
+        socket.set_nodelay(true)?;
+        self.poll.registry().register(&mut socket, encode(source_of(peer)), BOTH)?;
+        Ok((Stream::Tcp(socket), plain(from)))
+    }
+
+    fn connect(
+        &mut self,
+        to: SocketAddr,
+        from: Option<SocketAddr>,
+        peer: PeerId,
+    ) -> io::Result<Stream> {
+        let mut socket = match from {
+            Some(from) => dial_from(to, from)?,
+            None => TcpStream::connect(to)?,
+        };
+        socket.set_nodelay(true)?;
+        self.poll.registry().register(&mut socket, encode(source_of(peer)), BOTH)?;
+        Ok(Stream::Tcp(socket))
+    }
+
+    fn connected(&mut self, stream: &mut Stream) -> io::Result<bool> {
+        stream.connected()
+    }
+
+    fn console(&mut self, peer: PeerId) -> io::Result<Stream> {
+        let mut console = Box::new(Stdio::of_process()?);
+        console.register(self.poll.registry(), encode(source_of(peer)))?;
+        Ok(Stream::Stdio(console))
+    }
+
+    fn recv(&mut self, stream: &mut Stream, into: &mut [u8]) -> io::Result<usize> {
+        stream.recv(into)
+    }
+
+    fn send(&mut self, stream: &mut Stream, runs: &[IoSlice<'_>]) -> io::Result<usize> {
+        stream.send(runs)
+    }
+
+    fn shutdown(&mut self, stream: &mut Stream) {
+        stream.shutdown();
+    }
+
+    fn close(&mut self, stream: Stream) {
+        match stream {
+            Stream::Tcp(socket) => drop(socket),
+            Stream::Stdio(mut console) => console.deregister(self.poll.registry()),
+        }
+    }
+
+    fn bind_udp(&mut self, at: SocketAddr, broadcast: bool, index: usize) -> io::Result<Udp> {
+        let mut udp = Udp::bind(at, broadcast)?;
+        self.poll.registry().register(&mut udp.socket, encode(Source::Udp(index)), BOTH)?;
+        Ok(udp)
+    }
+
+    fn udp_address(&self, udp: &Udp) -> io::Result<SocketAddr> {
+        udp.address()
+    }
+
+    fn recvfrom(&mut self, udp: &mut Udp, batch: &mut Batch) -> io::Result<usize> {
+        udp.recvfrom(batch)
+    }
+
+    fn sendto(&mut self, udp: &mut Udp, transmit: &Transmit<'_>) -> io::Result<()> {
+        udp.sendto(transmit)
+    }
+
+    fn signal(&mut self) -> Option<Signal> {
+        // Each call empties the wake-up pipe and takes one kind; the others stay noted.
+        self.signals.pending().next().map(|signal| match signal {
+            SIGINT => Signal::Interrupt,
+            SIGTERM => Signal::Terminate,
+            SIGHUP => Signal::Hangup,
+            _ => Signal::Continue,
+        })
+    }
+
+    fn write_log(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.log.write(&[IoSlice::new(bytes)])
+    }
+}

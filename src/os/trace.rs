@@ -1,0 +1,245 @@
+//! [`TraceOs`]: any [`Os`], each call told in one line, as strace(1) tells system calls. So no log
+//! line stands in the loop, and the simulated system can be watched with the same eyes.
+//!
+//! Not told: the clock, and what writing the lines itself causes ([`Os::write_log`], a wait that
+//! only said that stderr takes bytes again, a look round without waiting that found nothing):
+//! told, each line would cause the next.
+
+use super::{Batch, Event, Os, Source, Transmit};
+use crate::handler::{PeerId, Signal};
+use std::fmt;
+use std::io::{self, ErrorKind, IoSlice};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+/// The log target of every line, so that `RUST_LOG=reactor::os=debug` shows nothing else.
+pub const TARGET: &str = "reactor::os";
+
+/// One line at debug level. The arguments are not even looked at where that is off.
+macro_rules! tell {
+    ($($line:tt)*) => { log::debug!(target: TARGET, $($line)*) };
+}
+
+/// An [`Os`] that tells what it does.
+pub struct TraceOs<O: Os> {
+    os: O,
+}
+
+/// A stream that knows whose it is.
+pub struct TracedStream<S> {
+    stream: S,
+    peer: PeerId,
+}
+
+impl<O: Os> TraceOs<O> {
+    /// Around `os`.
+    pub fn new(os: O) -> Self {
+        TraceOs { os }
+    }
+}
+
+/// The outcome of a call that counts bytes, as the end of its line.
+struct Outcome<'a> {
+    result: &'a io::Result<usize>,
+    /// What zero bytes mean: "end of input" for a read.
+    zero: &'static str,
+}
+
+impl fmt::Display for Outcome<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.result {
+            Ok(0) => f.write_str(self.zero),
+            Ok(n) => write!(f, "{n} bytes"),
+            Err(error) => write!(f, "{}", Failure(error)),
+        }
+    }
+}
+
+/// An error in the words of a line.
+struct Failure<'a>(&'a io::Error);
+
+impl fmt::Display for Failure<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.kind() {
+            ErrorKind::WouldBlock => f.write_str("would block"),
+            _ => write!(f, "failed: {}", self.0),
+        }
+    }
+}
+
+/// `len` bytes, and how many datagrams they are where that is more than one.
+struct Train {
+    len: usize,
+    stride: usize,
+}
+
+impl fmt::Display for Train {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes", self.len)?;
+        if self.stride > 0 && self.stride < self.len {
+            write!(f, " in {} datagrams", self.len.div_ceil(self.stride))?;
+        }
+        Ok(())
+    }
+}
+
+impl<O: Os> Os for TraceOs<O> {
+    type Listener = O::Listener;
+    type Stream = TracedStream<O::Stream>;
+    type Udp = O::Udp;
+
+    fn now(&mut self) -> Instant {
+        self.os.now()
+    }
+
+    fn poll(&mut self, events: &mut Vec<Event>, timeout: Option<Duration>) -> io::Result<()> {
+        let result = self.os.poll(events, timeout);
+        let told = events.iter().filter(|event| event.source != Source::Log).count();
+        match (&result, timeout) {
+            (Err(error), _) => tell!("poll {}", Failure(error)),
+            (Ok(()), _) if told == 1 => tell!("poll 1 event"),
+            (Ok(()), _) if told > 1 => tell!("poll {told} events"),
+            (Ok(()), _) if !events.is_empty() => {}
+            (Ok(()), Some(Duration::ZERO)) => {}
+            (Ok(()), Some(timeout)) => tell!("poll no event, would wait {timeout:?}"),
+            (Ok(()), None) => tell!("poll no event, would wait for ever"),
+        }
+        result
+    }
+
+    fn listen(&mut self, at: SocketAddr, index: usize) -> io::Result<O::Listener> {
+        let result = self.os.listen(at, index);
+        match &result {
+            Ok(_) => tell!("listen {at}"),
+            Err(error) => tell!("listen {at} {}", Failure(error)),
+        }
+        result
+    }
+
+    fn listener_address(&self, listener: &O::Listener) -> io::Result<SocketAddr> {
+        self.os.listener_address(listener)
+    }
+
+    fn accept(
+        &mut self,
+        listener: &mut O::Listener,
+        peer: PeerId,
+    ) -> io::Result<(Self::Stream, SocketAddr)> {
+        match self.os.accept(listener, peer) {
+            Ok((stream, from)) => {
+                tell!("accept {peer} from {from}");
+                Ok((TracedStream { stream, peer }, from))
+            }
+            Err(error) => {
+                tell!("accept {}", Failure(&error));
+                Err(error)
+            }
+        }
+    }
+
+    fn connect(
+        &mut self,
+        to: SocketAddr,
+        from: Option<SocketAddr>,
+        peer: PeerId,
+    ) -> io::Result<Self::Stream> {
+        let result = self.os.connect(to, from, peer);
+        match (&result, from) {
+            (Ok(_), None) => tell!("connect {peer} to {to}"),
+            (Ok(_), Some(from)) => tell!("connect {peer} to {to} from {from}"),
+            (Err(error), _) => tell!("connect {peer} to {to} {}", Failure(error)),
+        }
+        Ok(TracedStream { stream: result?, peer })
+    }
+
+    fn connected(&mut self, stream: &mut Self::Stream) -> io::Result<bool> {
+        let result = self.os.connected(&mut stream.stream);
+        match &result {
+            Ok(true) => tell!("connected {}", stream.peer),
+            Ok(false) => tell!("connected {} not yet", stream.peer),
+            Err(error) => tell!("connected {} {}", stream.peer, Failure(error)),
+        }
+        result
+    }
+
+    fn console(&mut self, peer: PeerId) -> io::Result<Self::Stream> {
+        let result = self.os.console(peer);
+        match &result {
+            Ok(_) => tell!("console {peer}"),
+            Err(error) => tell!("console {peer} {}", Failure(error)),
+        }
+        Ok(TracedStream { stream: result?, peer })
+    }
+
+    fn recv(&mut self, stream: &mut Self::Stream, into: &mut [u8]) -> io::Result<usize> {
+        let result = self.os.recv(&mut stream.stream, into);
+        let zero = "end of input";
+        tell!("recv {} {}", stream.peer, Outcome { result: &result, zero });
+        result
+    }
+
+    fn send(&mut self, stream: &mut Self::Stream, runs: &[IoSlice<'_>]) -> io::Result<usize> {
+        let result = self.os.send(&mut stream.stream, runs);
+        tell!("send {} {}", stream.peer, Outcome { result: &result, zero: "0 bytes" });
+        result
+    }
+
+    fn shutdown(&mut self, stream: &mut Self::Stream) {
+        tell!("shutdown {}", stream.peer);
+        self.os.shutdown(&mut stream.stream);
+    }
+
+    fn close(&mut self, stream: Self::Stream) {
+        tell!("close {}", stream.peer);
+        self.os.close(stream.stream);
+    }
+
+    fn bind_udp(&mut self, at: SocketAddr, broadcast: bool, index: usize) -> io::Result<O::Udp> {
+        let result = self.os.bind_udp(at, broadcast, index);
+        match &result {
+            Ok(_) => tell!("bind udp {at}"),
+            Err(error) => tell!("bind udp {at} {}", Failure(error)),
+        }
+        result
+    }
+
+    fn udp_address(&self, udp: &O::Udp) -> io::Result<SocketAddr> {
+        self.os.udp_address(udp)
+    }
+
+    fn recvfrom(&mut self, udp: &mut O::Udp, batch: &mut Batch) -> io::Result<usize> {
+        let result = self.os.recvfrom(udp, batch);
+        match &result {
+            Ok(reads) => {
+                for head in &batch.heads[..*reads] {
+                    let train = Train { len: head.len, stride: head.stride };
+                    tell!("recvfrom {} {train}", head.from);
+                }
+            }
+            Err(error) => tell!("recvfrom {}", Failure(error)),
+        }
+        result
+    }
+
+    fn sendto(&mut self, udp: &mut O::Udp, transmit: &Transmit<'_>) -> io::Result<()> {
+        let result = self.os.sendto(udp, transmit);
+        let train = Train { len: transmit.bytes.len(), stride: transmit.stride };
+        match &result {
+            Ok(()) => tell!("sendto {} {train}", transmit.to),
+            Err(error) => tell!("sendto {} {train} {}", transmit.to, Failure(error)),
+        }
+        result
+    }
+
+    fn signal(&mut self) -> Option<Signal> {
+        let signal = self.os.signal();
+        if let Some(signal) = signal {
+            tell!("signal {signal:?}");
+        }
+        signal
+    }
+
+    fn write_log(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.os.write_log(bytes)
+    }
+}
