@@ -27,9 +27,9 @@ struct Lines {
     bytes: VecDeque<u8>,
     bytes_max: usize,
     /// Lines dropped since the last notice of it.
-    dropped: u64,
+    untold: u64,
     /// Lines dropped since the start.
-    dropped_total: u64,
+    dropped: u64,
     /// The line being made, and the chunk being written: kept for their memory only.
     line: Vec<u8>,
     chunk: Vec<u8>,
@@ -45,8 +45,8 @@ impl LogQueue {
         LogQueue(Arc::new(Mutex::new(Lines {
             bytes: VecDeque::new(),
             bytes_max,
+            untold: 0,
             dropped: 0,
-            dropped_total: 0,
             line: Vec::new(),
             chunk: Vec::new(),
         })))
@@ -65,7 +65,7 @@ impl LogQueue {
 
     /// How many lines were dropped since the start.
     pub fn dropped(&self) -> u64 {
-        self.lines().dropped_total
+        self.lines().dropped
     }
 
     /// Gives the waiting bytes to `write`, oldest first, until none is left (`Ok`) or it fails
@@ -107,19 +107,19 @@ impl Lines {
     /// One record becomes one line, whatever is in it: a forged line break is shown as `\x0a`.
     fn push(&mut self, record: &[u8]) {
         self.line.clear();
-        if self.dropped > 0 {
-            let s = if self.dropped == 1 { "" } else { "s" };
-            let notice = format!("{} log line{s} dropped\n", self.dropped);
+        if self.untold > 0 {
+            let s = if self.untold == 1 { "" } else { "s" };
+            let notice = format!("{} log line{s} dropped\n", self.untold);
             self.line.extend_from_slice(notice.as_bytes());
         }
         visible_into(record, &mut self.line);
         self.line.push(b'\n');
         if self.bytes.len() + self.line.len() > self.bytes_max {
+            self.untold += 1;
             self.dropped += 1;
-            self.dropped_total += 1;
             return;
         }
-        self.dropped = 0;
+        self.untold = 0;
         self.bytes.extend(&self.line);
     }
 }

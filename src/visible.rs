@@ -160,10 +160,7 @@ mod tests {
     fn a_joiner_between_ascii_letters_is_made_visible() {
         assert_eq!(both("ad\u{200d}min"), "ad\\u{200d}min");
         assert_eq!(both("\u{200c}x"), "\\u{200c}x");
-        assert_eq!(
-            both("👨\u{200d}\u{200d}👩"),
-            "👨\u{200d}\\u{200d}👩".replace("👨\u{200d}\\u", "👨\u{200d}\\u")
-        );
+        assert_eq!(both("👨\u{200d}\u{200d}👩"), "👨\u{200d}\\u{200d}👩");
     }
 
     #[test]

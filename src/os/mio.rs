@@ -233,3 +233,6 @@ impl Os for MioOs {
         self.log.write(&[IoSlice::new(bytes)])
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -252,3 +252,6 @@ impl Stdio {
 pub fn console_is_terminal() -> (bool, bool) {
     (io::stdin().is_terminal(), io::stdout().is_terminal())
 }
+
+#[cfg(test)]
+mod tests;

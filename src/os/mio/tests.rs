@@ -1,0 +1,273 @@
+//! `MioOs` against the real kernel on loopback: what the loop relies on, and what it must not.
+
+use super::*;
+use std::io::{Read, Write};
+use std::net::TcpStream as StdStream;
+
+/// How long a test waits for what must happen.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long it watches for what must not happen.
+const SILENCE: Duration = Duration::from_millis(50);
+
+fn peer(serial: u64) -> PeerId {
+    PeerId { serial, slot: serial as u32 }
+}
+
+fn local(port: u16) -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], port))
+}
+
+/// Repeats `attempt` at each event until it no longer says `WouldBlock`.
+fn until<T>(os: &mut MioOs, mut attempt: impl FnMut(&mut MioOs) -> io::Result<T>) -> io::Result<T> {
+    let deadline = Instant::now() + PATIENCE;
+    let mut events = Vec::with_capacity(16);
+    loop {
+        match attempt(os) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            result => return result,
+        }
+        assert!(Instant::now() < deadline, "nothing happened in time");
+        os.poll(&mut events, Some(SILENCE)).unwrap();
+    }
+}
+
+/// Waits until `source` has shown all of `hints`, in one event or several.
+fn until_hinted(os: &mut MioOs, source: Source, hints: Hints) {
+    let deadline = Instant::now() + PATIENCE;
+    let mut events = Vec::with_capacity(16);
+    let mut seen = Hints::default();
+    while seen.0 & hints.0 != hints.0 {
+        assert!(Instant::now() < deadline, "{source:?} only showed {seen:?}");
+        os.poll(&mut events, Some(SILENCE)).unwrap();
+        let of_source = events.iter().filter(|event| event.source == source);
+        seen = of_source.fold(seen, |seen, event| seen.with(event.hints));
+    }
+}
+
+/// The events of `source` within a while.
+fn hints_within(os: &mut MioOs, source: Source, time: Duration) -> Hints {
+    let deadline = Instant::now() + time;
+    let mut events = Vec::with_capacity(16);
+    let mut seen = Hints::default();
+    while Instant::now() < deadline {
+        os.poll(&mut events, Some(time)).unwrap();
+        let of_source = events.iter().filter(|event| event.source == source);
+        seen = of_source.fold(seen, |seen, event| seen.with(event.hints));
+    }
+    seen
+}
+
+/// One accepted connection as peer #1, and its client.
+fn pair(os: &mut MioOs) -> (Stream, StdStream) {
+    let mut listener = os.listen(local(0), 0).unwrap();
+    let client = StdStream::connect(os.listener_address(&listener).unwrap()).unwrap();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    let (stream, from) = until(os, |os| os.accept(&mut listener, peer(1))).unwrap();
+    assert_eq!(from, client.local_addr().unwrap());
+    (stream, client)
+}
+
+fn would_block<T: std::fmt::Debug>(result: io::Result<T>) {
+    assert_eq!(result.unwrap_err().kind(), ErrorKind::WouldBlock);
+}
+
+#[test]
+fn bytes_go_both_ways_and_a_drained_stream_would_block() {
+    let mut os = MioOs::new().unwrap();
+    let (mut stream, mut client) = pair(&mut os);
+    let mut into = [0; 64];
+    would_block(os.recv(&mut stream, &mut into));
+    client.write_all(b"hello").unwrap();
+    assert_eq!(until(&mut os, |os| os.recv(&mut stream, &mut into)).unwrap(), 5);
+    would_block(os.recv(&mut stream, &mut into));
+    let runs = [IoSlice::new(b"good "), IoSlice::new(b""), IoSlice::new(b"day")];
+    assert_eq!(os.send(&mut stream, &runs).unwrap(), 8);
+    client.read_exact(&mut into[..8]).unwrap();
+    assert_eq!(&into[..8], b"good day");
+}
+
+#[test]
+fn small_writes_are_not_held_back() {
+    let mut os = MioOs::new().unwrap();
+    let (stream, client) = pair(&mut os);
+    let listener = std::net::TcpListener::bind(local(0)).unwrap();
+    let dialed = os.connect(listener.local_addr().unwrap(), Some(local(0)), peer(2)).unwrap();
+    for stream in [stream, dialed] {
+        let Stream::Tcp(socket) = stream else { panic!("not a socket") };
+        assert!(socket.nodelay().unwrap());
+    }
+    drop(client);
+}
+
+#[test]
+fn a_partial_read_is_followed_by_silence() {
+    let mut os = MioOs::new().unwrap();
+    let (mut stream, mut client) = pair(&mut os);
+    client.write_all(b"0123456789").unwrap();
+    until_hinted(&mut os, source_of(peer(1)), Hints::READABLE);
+    assert_eq!(os.recv(&mut stream, &mut [0; 4]).unwrap(), 4);
+    assert_eq!(hints_within(&mut os, source_of(peer(1)), SILENCE), Hints::default());
+    assert_eq!(os.recv(&mut stream, &mut [0; 64]).unwrap(), 6);
+}
+
+#[test]
+fn data_and_fin_come_with_the_ended_hint() {
+    let mut os = MioOs::new().unwrap();
+    let (mut stream, mut client) = pair(&mut os);
+    client.write_all(b"bye").unwrap();
+    drop(client);
+    until_hinted(&mut os, source_of(peer(1)), Hints::READABLE.with(Hints::ENDED));
+    assert_eq!(os.recv(&mut stream, &mut [0; 64]).unwrap(), 3);
+    assert_eq!(os.recv(&mut stream, &mut [0; 64]).unwrap(), 0);
+}
+
+#[test]
+fn a_full_socket_takes_less_then_would_block_and_tells_when_there_is_room() {
+    let mut os = MioOs::new().unwrap();
+    let (mut stream, mut client) = pair(&mut os);
+    let block = vec![7; 1 << 20];
+    let mut sent = 0;
+    let refused = loop {
+        match os.send(&mut stream, &[IoSlice::new(&block)]) {
+            Ok(n) => sent += n,
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(refused.kind(), ErrorKind::WouldBlock);
+    hints_within(&mut os, source_of(peer(1)), SILENCE);
+    client.read_exact(&mut vec![0; sent]).unwrap();
+    until_hinted(&mut os, source_of(peer(1)), Hints::WRITABLE);
+    assert!(os.send(&mut stream, &[IoSlice::new(&block)]).unwrap() > 0);
+}
+
+#[test]
+fn shutdown_ends_only_our_half() {
+    let mut os = MioOs::new().unwrap();
+    let (mut stream, mut client) = pair(&mut os);
+    os.shutdown(&mut stream);
+    assert_eq!(client.read(&mut [0; 8]).unwrap(), 0);
+    client.write_all(b"still").unwrap();
+    assert_eq!(until(&mut os, |os| os.recv(&mut stream, &mut [0; 8])).unwrap(), 5);
+    os.close(stream);
+}
+
+#[test]
+fn a_refused_dial_is_told_by_connect_or_connected() {
+    let mut os = MioOs::new().unwrap();
+    let closed = std::net::TcpListener::bind(local(0)).unwrap().local_addr().unwrap();
+    for from in [None, Some(SocketAddr::from(([127, 0, 0, 2], 0)))] {
+        let error = match os.connect(closed, from, peer(3)) {
+            Err(error) => error,
+            Ok(mut stream) => {
+                until_hinted(&mut os, source_of(peer(3)), Hints::ENDED);
+                os.connected(&mut stream).unwrap_err()
+            }
+        };
+        assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
+    }
+}
+
+#[test]
+fn a_dial_connects_from_the_address_that_was_asked_for() {
+    let mut os = MioOs::new().unwrap();
+    let listener = std::net::TcpListener::bind(local(0)).unwrap();
+    let from = SocketAddr::from(([127, 0, 0, 2], 0));
+    let to = listener.local_addr().unwrap();
+    let mut stream = os.connect(to, Some(from), peer(4)).unwrap();
+    let connected = until(&mut os, |os| match os.connected(&mut stream)? {
+        true => Ok(true),
+        false => Err(ErrorKind::WouldBlock.into()),
+    });
+    assert!(connected.unwrap());
+    assert_eq!(listener.accept().unwrap().1.ip(), from.ip());
+}
+
+#[test]
+fn the_unspecified_ipv6_listener_takes_ipv4_as_plain_ipv4() {
+    let mut os = MioOs::new().unwrap();
+    let Ok(mut listener) = os.listen("[::]:0".parse().unwrap(), 0) else { return };
+    let port = os.listener_address(&listener).unwrap().port();
+    let client = StdStream::connect(local(port)).unwrap();
+    let (_, from) = until(&mut os, |os| os.accept(&mut listener, peer(1))).unwrap();
+    assert_eq!(from, client.local_addr().unwrap());
+    assert!(from.is_ipv4());
+}
+
+#[test]
+fn any_other_ipv6_listener_leaves_ipv4_alone() {
+    let mut os = MioOs::new().unwrap();
+    let Ok(listener) = os.listen("[::1]:0".parse().unwrap(), 0) else { return };
+    let port = os.listener_address(&listener).unwrap().port();
+    os.listen(local(port), 1).expect("the same port of IPv4 is free");
+}
+
+#[test]
+fn a_taken_address_is_told() {
+    let mut os = MioOs::new().unwrap();
+    let listener = os.listen(local(0), 0).unwrap();
+    let taken = os.listener_address(&listener).unwrap();
+    assert_eq!(os.listen(taken, 1).unwrap_err().kind(), ErrorKind::AddrInUse);
+}
+
+#[test]
+fn the_backlog_holds_a_burst_that_nobody_accepts() {
+    let somaxconn = std::fs::read_to_string("/proc/sys/net/core/somaxconn").unwrap_or_default();
+    if somaxconn.trim().parse().unwrap_or(0) < 300 {
+        return; // the system allows no more
+    }
+    let mut os = MioOs::new().unwrap();
+    let listener = os.listen(local(0), 0).unwrap();
+    let at = os.listener_address(&listener).unwrap();
+    let burst: Vec<_> = (0..300)
+        .map(|i| match StdStream::connect_timeout(&at, Duration::from_secs(1)) {
+            Ok(client) => client,
+            Err(error) => panic!("connection {i}: {error}"),
+        })
+        .collect();
+    assert_eq!(burst.len(), 300);
+}
+
+#[test]
+fn events_beyond_the_callers_room_come_with_the_next_call() {
+    let mut os = MioOs::new().unwrap();
+    let mut listener = os.listen(local(0), 0).unwrap();
+    let at = os.listener_address(&listener).unwrap();
+    let clients: Vec<_> = (0..5).map(|_| StdStream::connect(at).unwrap()).collect();
+    let accept = |serial| until(&mut os, |os| os.accept(&mut listener, peer(serial))).unwrap();
+    let streams: Vec<_> = (1..=5).map(accept).collect();
+    let mut seen = std::collections::BTreeSet::new();
+    let mut events = Vec::with_capacity(1);
+    let deadline = Instant::now() + PATIENCE;
+    while seen.len() < 5 {
+        assert!(Instant::now() < deadline, "only {seen:?} were told");
+        os.poll(&mut events, Some(SILENCE)).unwrap();
+        assert!(events.len() <= 1);
+        seen.extend(events.iter().filter_map(|event| match event.source {
+            Source::Peer { slot, .. } => Some(slot),
+            _ => None,
+        }));
+    }
+    assert_eq!((streams.len(), clients.len()), (5, 5));
+}
+
+#[test]
+fn signals_are_told_one_by_one_and_each_once() {
+    let mut os = MioOs::new().unwrap();
+    signal_hook::low_level::raise(SIGCONT).unwrap();
+    signal_hook::low_level::raise(SIGTERM).unwrap();
+    signal_hook::low_level::raise(SIGTERM).unwrap();
+    until_hinted(&mut os, Source::Signals, Hints::READABLE);
+    let mut told = vec![os.signal().unwrap(), os.signal().unwrap()];
+    told.sort_by_key(|signal| *signal as u8);
+    assert_eq!(told, [Signal::Terminate, Signal::Continue]);
+    assert_eq!(os.signal(), None);
+}
+
+#[test]
+fn a_wait_without_events_ends_at_its_timeout() {
+    let mut os = MioOs::new().unwrap();
+    hints_within(&mut os, Source::Log, SILENCE); // stderr may be writable: told once
+    let (before, mut events) = (os.now(), Vec::with_capacity(16));
+    os.poll(&mut events, Some(Duration::from_millis(20))).unwrap();
+    assert!(os.now() - before < PATIENCE);
+}
