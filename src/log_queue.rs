@@ -76,7 +76,8 @@ impl LogQueue {
         let result = loop {
             chunk.clear();
             let lines = self.lines();
-            chunk.extend(lines.bytes.iter().take(CHUNK_BYTES));
+            let (front, _) = lines.bytes.as_slices(); // the rest of the ring comes next time round
+            chunk.extend_from_slice(&front[..front.len().min(CHUNK_BYTES)]);
             drop(lines);
             if chunk.is_empty() {
                 break Ok(());

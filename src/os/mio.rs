@@ -57,10 +57,13 @@ impl MioOs {
     }
 }
 
-/// Whether the process was started with `signal` ignored: SigIgn in proc_pid_status(5), a mask in
-/// hexadecimal. False where there is no /proc.
+/// Whether the process was started with `signal` ignored. False where there is no /proc.
 fn ignored_at_start(signal: i32) -> bool {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    ignored_in(&std::fs::read_to_string("/proc/self/status").unwrap_or_default(), signal)
+}
+
+/// Reads SigIgn out of proc_pid_status(5): a mask in hexadecimal, signal 1 is the lowest bit.
+fn ignored_in(status: &str, signal: i32) -> bool {
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let mask = mask.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()).unwrap_or(0);
     mask >> (signal - 1) & 1 == 1

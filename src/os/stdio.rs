@@ -3,7 +3,7 @@
 //! They are shared with the shell and with every other program on the terminal, and O_NONBLOCK
 //! belongs to what is shared (the open file description, open(2)): setting it breaks the parent
 //! (chafa#293, flux-core#1803, neovim#10284). So it is never set here on what was inherited. A
-//! terminal or a pipe is opened once more for a description of our own; see [`Way`] for the rest.
+//! terminal or a pipe is opened once more for a description of our own; see `Way` for the rest.
 //! What must not be here: lines, prompts, raw mode, and any decision when to read or write.
 
 use super::stream::uninterrupted;

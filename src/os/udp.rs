@@ -152,7 +152,8 @@ pub(super) fn plain(address: SocketAddr) -> SocketAddr {
     }
 }
 
-/// The inverse of [`plain`], for sockets of AF_INET6.
+/// The inverse of [`plain`], for sockets of AF_INET6: Linux takes plain IPv4 there too, the BSDs
+/// do not.
 fn mapped(address: SocketAddr) -> SocketAddr {
     match address {
         SocketAddr::V4(v4) => SocketAddrV6::new(v4.ip().to_ipv6_mapped(), v4.port(), 0, 0).into(),
@@ -292,6 +293,15 @@ mod tests {
         let to = udp.address().unwrap();
         sender.sendto(&Transmit { to, from: None, bytes: &bytes, stride: 1_000 }).unwrap();
         assert!(datagrams(&udp, 130).iter().all(|(_, piece)| piece.len() == 1_000));
+    }
+
+    #[test]
+    fn only_ipv4_has_two_forms() {
+        let v4: SocketAddr = "192.0.2.1:7".parse().unwrap();
+        assert_eq!(mapped(v4), "[::ffff:192.0.2.1]:7".parse().unwrap());
+        assert_eq!(plain(mapped(v4)), v4);
+        let scoped: SocketAddr = "[fe80::1%3]:7".parse().unwrap();
+        assert_eq!((plain(scoped), mapped(scoped)), (scoped, scoped));
     }
 
     #[test]

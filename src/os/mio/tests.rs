@@ -264,6 +264,15 @@ fn signals_are_told_one_by_one_and_each_once() {
 }
 
 #[test]
+fn an_ignored_hangup_is_read_from_the_status_page() {
+    let status =
+        "SigBlk:\t0000000000000000\nSigIgn:\t0000000000001001\nSigCgt:\tffffffffffffffff\n";
+    assert!(ignored_in(status, SIGHUP));
+    assert!(!ignored_in(status, SIGINT));
+    assert!(!ignored_in("", SIGHUP));
+}
+
+#[test]
 fn a_wait_without_events_ends_at_its_timeout() {
     let mut os = MioOs::new().unwrap();
     hints_within(&mut os, Source::Log, SILENCE); // stderr may be writable: told once

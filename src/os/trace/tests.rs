@@ -1,0 +1,184 @@
+//! The lines, over a system that answers by rote.
+
+use super::*;
+use std::collections::VecDeque;
+use std::sync::{Mutex, Once};
+use std::thread::ThreadId;
+
+/// A system that answers by rote, for one peer from one address.
+#[derive(Default)]
+struct Rote {
+    polls: VecDeque<Vec<Event>>,
+    counts: VecDeque<io::Result<usize>>,
+}
+
+fn somebody() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 5_000))
+}
+
+impl Os for Rote {
+    type Listener = ();
+    type Stream = ();
+    type Udp = ();
+
+    fn now(&mut self) -> Instant {
+        Instant::now()
+    }
+    fn poll(&mut self, events: &mut Vec<Event>, _: Option<Duration>) -> io::Result<()> {
+        *events = self.polls.pop_front().unwrap();
+        Ok(())
+    }
+    fn listen(&mut self, _: SocketAddr, _: usize) -> io::Result<()> {
+        Ok(())
+    }
+    fn listener_address(&self, (): &()) -> io::Result<SocketAddr> {
+        Ok(somebody())
+    }
+    fn accept(&mut self, (): &mut (), _: PeerId) -> io::Result<((), SocketAddr)> {
+        Ok(((), somebody()))
+    }
+    fn connect(&mut self, _: SocketAddr, _: Option<SocketAddr>, _: PeerId) -> io::Result<()> {
+        Err(ErrorKind::ConnectionRefused.into())
+    }
+    fn connected(&mut self, (): &mut ()) -> io::Result<bool> {
+        Ok(false)
+    }
+    fn console(&mut self, _: PeerId) -> io::Result<()> {
+        Ok(())
+    }
+    fn recv(&mut self, (): &mut (), _: &mut [u8]) -> io::Result<usize> {
+        self.counts.pop_front().unwrap()
+    }
+    fn send(&mut self, (): &mut (), _: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.counts.pop_front().unwrap()
+    }
+    fn shutdown(&mut self, (): &mut ()) {}
+    fn close(&mut self, (): ()) {}
+    fn bind_udp(&mut self, _: SocketAddr, _: bool, _: usize) -> io::Result<()> {
+        Ok(())
+    }
+    fn udp_address(&self, (): &()) -> io::Result<SocketAddr> {
+        Ok(somebody())
+    }
+    fn recvfrom(&mut self, (): &mut (), batch: &mut Batch) -> io::Result<usize> {
+        for (head, (len, stride)) in batch.heads.iter_mut().zip([(5, 5), (0, 0), (25, 10)]) {
+            (head.from, head.len, head.stride) = (somebody(), len, stride);
+        }
+        Ok(3)
+    }
+    fn sendto(&mut self, (): &mut (), _: &Transmit<'_>) -> io::Result<()> {
+        Ok(())
+    }
+    fn signal(&mut self) -> Option<Signal> {
+        None
+    }
+    fn write_log(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(bytes.len())
+    }
+}
+
+/// Keeps the lines of each thread, for the tests run side by side.
+struct Notebook(Mutex<Vec<(ThreadId, String)>>);
+
+static NOTEBOOK: Notebook = Notebook(Mutex::new(Vec::new()));
+static OPENED: Once = Once::new();
+
+impl log::Log for Notebook {
+    fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
+        metadata.target() == TARGET
+    }
+    fn log(&self, record: &log::Record<'_>) {
+        if self.enabled(record.metadata()) {
+            let line = (std::thread::current().id(), record.args().to_string());
+            self.0.lock().unwrap().push(line);
+        }
+    }
+    fn flush(&self) {}
+}
+
+/// The lines that `calls` made.
+fn told(rote: Rote, calls: impl FnOnce(&mut TraceOs<Rote>)) -> Vec<String> {
+    OPENED.call_once(|| {
+        log::set_logger(&NOTEBOOK).unwrap();
+        log::set_max_level(log::LevelFilter::Debug);
+    });
+    calls(&mut TraceOs::new(rote));
+    let here = std::thread::current().id();
+    let mut lines = NOTEBOOK.0.lock().unwrap();
+    lines.extract_if(.., |(thread, _)| *thread == here).map(|(_, line)| line).collect()
+}
+
+const PEER: PeerId = PeerId { serial: 812, slot: 3 };
+
+#[test]
+fn each_call_on_a_connection_is_one_line_with_its_peer() {
+    let counts = [Ok(12), Err(ErrorKind::WouldBlock.into()), Ok(0), Ok(24)].into();
+    let lines = told(Rote { counts, ..Rote::default() }, |os| {
+        os.listen(somebody(), 0).unwrap();
+        let (mut stream, _) = os.accept(&mut (), PEER).unwrap();
+        for _ in 0..3 {
+            let _ = os.recv(&mut stream, &mut [0; 64]);
+        }
+        os.send(&mut stream, &[]).unwrap();
+        os.shutdown(&mut stream);
+        os.close(stream);
+        let _ = os.connect(somebody(), None, PEER);
+    });
+    let expected = [
+        "listen 127.0.0.1:5000",
+        "accept #812 from 127.0.0.1:5000",
+        "recv #812 12 bytes",
+        "recv #812 would block",
+        "recv #812 end of input",
+        "send #812 24 bytes",
+        "shutdown #812",
+        "close #812",
+        "connect #812 to 127.0.0.1:5000 failed: connection refused",
+    ];
+    assert_eq!(lines, expected);
+}
+
+#[test]
+fn datagrams_are_counted_where_one_call_carries_several() {
+    let lines = told(Rote::default(), |os| {
+        os.bind_udp(somebody(), false, 0).unwrap();
+        os.recvfrom(&mut (), &mut Batch::new()).unwrap();
+        let bytes = [0; 25];
+        let answer = Transmit { to: somebody(), from: None, bytes: &bytes, stride: 10 };
+        os.sendto(&mut (), &answer).unwrap();
+    });
+    let expected = [
+        "bind udp 127.0.0.1:5000",
+        "recvfrom 127.0.0.1:5000 5 bytes",
+        "recvfrom 127.0.0.1:5000 0 bytes",
+        "recvfrom 127.0.0.1:5000 25 bytes in 3 datagrams",
+        "sendto 127.0.0.1:5000 25 bytes in 3 datagrams",
+    ];
+    assert_eq!(lines, expected);
+}
+
+#[test]
+fn what_writing_the_lines_causes_is_not_told() {
+    let log = Event { source: Source::Log, hints: crate::os::Hints::WRITABLE };
+    let signal = Event { source: Source::Signals, hints: crate::os::Hints::READABLE };
+    let polls =
+        [vec![], vec![log], vec![log], vec![], vec![], vec![signal], vec![log, signal, signal]];
+    let lines = told(Rote { polls: polls.into(), ..Rote::default() }, |os| {
+        let mut events = Vec::new();
+        os.poll(&mut events, Some(Duration::ZERO)).unwrap();
+        os.poll(&mut events, None).unwrap();
+        os.poll(&mut events, Some(Duration::ZERO)).unwrap();
+        os.write_log(b"line\n").unwrap();
+        os.poll(&mut events, Some(Duration::from_millis(1_500))).unwrap();
+        os.poll(&mut events, None).unwrap();
+        os.poll(&mut events, None).unwrap();
+        os.poll(&mut events, None).unwrap();
+    });
+    let expected = [
+        "poll no event, would wait 1.5s",
+        "poll no event, would wait for ever",
+        "poll 1 event",
+        "poll 2 events",
+    ];
+    assert_eq!(lines, expected);
+}
