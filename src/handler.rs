@@ -14,6 +14,9 @@ use std::time::{Duration, Instant};
 /// enough for a peer whose own lines cut the log into 60 runs; the rest follows in the next send.
 pub const SLICES_MAX: usize = 64;
 
+/// A deadline that is none: a year. Added to an `Instant` it does not overflow.
+pub const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 3600);
+
 /// Names one connection for as long as the process runs.
 ///
 /// Invariant: `slot` is reused, `serial` never is. An id whose serial is not that of the slot's
@@ -255,9 +258,9 @@ pub trait Handler {
     fn received(&mut self, peer: PeerId, bytes: &[u8], seen: usize, now: Instant) -> Taken;
 
     /// read: end of input (the peer's FIN, or the end of stdin), told after all bytes; `rest` is
-    /// what was not consumed. The loop decides nothing: the writing half stays open until an
-    /// action says otherwise.
-    fn ended(&mut self, peer: PeerId, rest: &[u8], now: Instant);
+    /// what was not consumed. False holds the peer: it is told again after [`Action::Resume`]. The
+    /// loop decides nothing: the writing half stays open until an action says otherwise.
+    fn ended(&mut self, peer: PeerId, rest: &[u8], now: Instant) -> bool;
 
     /// sweep: the connection is gone, its slot is free after this call. Last call for this peer;
     /// for a dial that failed also the first.

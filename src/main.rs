@@ -1,3 +1,86 @@
 //! The program: parse, start logging, call, map an error to one line and an exit code.
 
-fn main() {}
+use clap::Parser;
+use reactor::address::host_name;
+use reactor::cli::{Cli, Command, Error};
+use reactor::log_queue::LogQueue;
+use reactor::os::limit::raise_descriptor_limit;
+use reactor::os::mio::MioOs;
+use reactor::os::stdio::{console_is_terminal, write_last};
+use reactor::os::trace::TraceOs;
+use reactor::{connect, serve};
+use std::io::Write;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// How long the last log lines may wait for a stderr that takes nothing.
+const LAST_LINES_WITHIN: Duration = Duration::from_millis(500);
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let log = LogQueue::new();
+    start_logging(&cli, &log);
+    let outcome = run(&cli, &log);
+    write_last(&log, LAST_LINES_WITHIN);
+    outcome.unwrap_or_else(|error| {
+        // Nobody may be there to read it.
+        let _ = writeln!(std::io::stderr(), "reactor: {error}");
+        ExitCode::from(error.code())
+    })
+}
+
+fn run(cli: &Cli, log: &LogQueue) -> Result<ExitCode, Error> {
+    let (_, stdout_is_terminal) = console_is_terminal();
+    let trace = log::log_enabled!(log::Level::Debug);
+    match &cli.command {
+        Command::Serve(args) => {
+            let options = args.options(stdout_is_terminal)?;
+            let version = env!("CARGO_PKG_VERSION");
+            log.say(&format!("reactor {version} on {}, pid {}", host_name(), std::process::id()));
+            raise_limit();
+            let os = MioOs::new().map_err(failed)?;
+            if trace {
+                serve::run(TraceOs::new(os), &options, log).map_err(failed)?;
+            } else {
+                serve::run(os, &options, log).map_err(failed)?;
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Connect(args) => {
+            let options = args.options(stdout_is_terminal)?;
+            let os = MioOs::new().map_err(failed)?;
+            let ended = if trace {
+                connect::run(TraceOs::new(os), &options, log)
+            } else {
+                connect::run(os, &options, log)
+            };
+            ended.map(ExitCode::from).map_err(failed)
+        }
+    }
+}
+
+fn failed(error: impl std::fmt::Display) -> Error {
+    Error::Failed(error.to_string())
+}
+
+fn raise_limit() {
+    let (before, now) = raise_descriptor_limit();
+    log::info!("descriptor limit {now} (was {before})");
+}
+
+/// Lines go to the queue, which the loop drains to stderr. RUST_LOG is for debugging, where
+/// neither -v nor -q is given.
+fn start_logging(cli: &Cli, log: &LogQueue) {
+    let level = match (cli.quiet, cli.verbose) {
+        (true, _) => log::LevelFilter::Error,
+        (_, 0) => log::LevelFilter::Warn,
+        (_, 1) => log::LevelFilter::Info,
+        _ => log::LevelFilter::Debug,
+    };
+    let mut builder = env_logger::Builder::new();
+    builder.filter_level(level);
+    if !cli.quiet && cli.verbose == 0 {
+        builder.parse_default_env();
+    }
+    builder.format_target(false).target(env_logger::Target::Pipe(Box::new(log.clone()))).init();
+}

@@ -149,6 +149,10 @@ impl Os for MioOs {
         listener.local_addr()
     }
 
+    fn close_listener(&mut self, listener: TcpListener) {
+        drop(listener);
+    }
+
     fn accept(
         &mut self,
         listener: &mut TcpListener,
@@ -206,7 +210,11 @@ impl Os for MioOs {
 
     fn bind_udp(&mut self, at: SocketAddr, broadcast: bool, index: usize) -> io::Result<Udp> {
         let mut udp = Udp::bind(at, broadcast)?;
-        self.poll.registry().register(&mut udp.socket, encode(Source::Udp(index)), BOTH)?;
+        self.poll.registry().register(
+            &mut udp.socket,
+            encode(Source::Udp(index)),
+            Interest::READABLE,
+        )?;
         Ok(udp)
     }
 

@@ -129,12 +129,42 @@ pub struct Transmit<'a> {
     pub stride: usize,
 }
 
+/// What a failed accept means for the listener. accept(2) lists the errors; libuv, node and
+/// haproxy learned the classes the hard way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AcceptTrouble {
+    /// Nobody waits: an event will tell.
+    Drained,
+    /// The connection at the front of the backlog is lost; the next may be fine.
+    OneConnection,
+    /// Out of descriptors or memory: no event tells when that is over.
+    Exhausted,
+    /// The listener itself is broken.
+    Fatal,
+}
+
+/// Sorts an error of `accept`.
+pub fn accept_trouble(error: &io::Error) -> AcceptTrouble {
+    use rustix::io::Errno;
+    match error.raw_os_error().map(Errno::from_raw_os_error) {
+        _ if error.kind() == io::ErrorKind::WouldBlock => AcceptTrouble::Drained,
+        Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => {
+            AcceptTrouble::Exhausted
+        }
+        Some(Errno::BADF | Errno::FAULT | Errno::INVAL | Errno::NOTSOCK | Errno::OPNOTSUPP) => {
+            AcceptTrouble::Fatal
+        }
+        _ => AcceptTrouble::OneConnection,
+    }
+}
+
 /// The calls of the loop.
 ///
 /// No call blocks; what cannot be done now fails with [`io::ErrorKind::WouldBlock`], and an event
 /// tells when it is worth another try: once, at the transition (edge-triggered, epoll(7)).
 /// [`io::ErrorKind::Interrupted`] never comes out of a call but `poll`, which takes it for an empty
-/// batch. Every socket is registered for both directions by the call that makes it, and never again.
+/// batch. Every socket is registered by the call that makes it and never again: a connection for
+/// both directions, a datagram socket for reading only, since what would block there is dropped.
 pub trait Os {
     /// A listening TCP socket.
     type Listener;
@@ -158,6 +188,9 @@ pub trait Os {
 
     /// The address that a listener is really bound to: port 0 has become a number.
     fn listener_address(&self, listener: &Self::Listener) -> io::Result<SocketAddr>;
+
+    /// close of a listener: those who wait in its backlog are refused.
+    fn close_listener(&mut self, listener: Self::Listener);
 
     /// accept, setsockopt (TCP_NODELAY), register as `peer`. The address is the remote end's.
     /// Errors: accept(2); the loop sorts them. An error after the accept itself closes the socket.

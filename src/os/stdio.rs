@@ -7,6 +7,7 @@
 //! What must not be here: lines, prompts, raw mode, and any decision when to read or write.
 
 use super::stream::uninterrupted;
+use crate::log_queue::LogQueue;
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -15,6 +16,7 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags};
 use std::io::{self, ErrorKind, IoSlice, IsTerminal};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
 
 /// Bytes of one write to a shared pipe that poll called writable: PIPE_BUF is what then fits
 /// without blocking (pipe(7): poll says writable from a whole free page on).
@@ -245,6 +247,24 @@ impl Stdio {
     /// See [`Output::write`].
     pub fn write(&mut self, runs: &[IoSlice<'_>]) -> io::Result<usize> {
         self.output.write(runs)
+    }
+}
+
+/// Writes what the log still holds to stderr when no loop runs any more, waiting for it at most
+/// `within`: a stderr that nobody reads must not keep us from ending.
+pub fn write_last(log: &LogQueue, within: Duration) {
+    let stderr = io::stderr();
+    let output = stderr.as_fd().try_clone_to_owned().and_then(Output::new);
+    let Ok(mut output) = output else { return };
+    let deadline = Instant::now() + within;
+    while let Err(error) = log.drain(|bytes| output.write(&[IoSlice::new(bytes)])) {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let left = Timespec::try_from(left).unwrap_or_default();
+        let mut stderr = [PollFd::new(&stderr, PollFlags::OUT)];
+        let writable = rustix::event::poll(&mut stderr, Some(&left));
+        if error.kind() != ErrorKind::WouldBlock || writable.is_ok_and(|ready| ready == 0) {
+            return;
+        }
     }
 }
 

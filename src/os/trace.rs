@@ -101,8 +101,8 @@ impl<O: Os> Os for TraceOs<O> {
             (Ok(()), _) if told > 1 => tell!("poll {told} events"),
             (Ok(()), _) if !events.is_empty() => {}
             (Ok(()), Some(Duration::ZERO)) => {}
-            (Ok(()), Some(timeout)) => tell!("poll no event, would wait {timeout:?}"),
-            (Ok(()), None) => tell!("poll no event, would wait for ever"),
+            (Ok(()), Some(timeout)) => tell!("poll timed out after {timeout:?}"),
+            (Ok(()), None) => tell!("poll interrupted"),
         }
         result
     }
@@ -118,6 +118,11 @@ impl<O: Os> Os for TraceOs<O> {
 
     fn listener_address(&self, listener: &O::Listener) -> io::Result<SocketAddr> {
         self.os.listener_address(listener)
+    }
+
+    fn close_listener(&mut self, listener: O::Listener) {
+        tell!("close a listener");
+        self.os.close_listener(listener);
     }
 
     fn accept(

@@ -1,0 +1,199 @@
+//! The broadcast log: the one copy of a message in user space, however many peers are to hear it.
+//!
+//! A log is a window on an endless row of messages. Peers do not own copies, they own a
+//! [`super::cursor::Cursor`]. Messages are numbered from 0 without gap; bytes have absolute u64
+//! offsets. The log drops from its front what does not fit; who has not read that has fallen
+//! behind. The idea is Kafka's and Redis' replication backlog.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+
+/// The author of a notice: the server itself. Serials begin at 1.
+pub const NOBODY: u64 = 0;
+
+/// What a message costs beside its bytes.
+pub const ENTRY_BYTES: usize = size_of::<Entry>();
+
+/// A bounded window on the messages of one room.
+///
+/// Invariants: `entries[i]` is message `first + i` and begins at byte `entries[i].start`; the
+/// offsets rise; `bytes` holds exactly the bytes from the first entry's start to the end.
+pub struct BroadcastLog {
+    bytes: VecDeque<u8>,
+    entries: VecDeque<Entry>,
+    /// Number of the oldest message.
+    first: u64,
+    /// Offset behind the newest byte.
+    end_offset: u64,
+    /// How many messages were said by somebody, since the start, modulo 2^32.
+    said: u32,
+}
+
+struct Entry {
+    /// Offset of the first byte.
+    start: u64,
+    /// Serial of who said it, or [`NOBODY`].
+    author: u64,
+    /// `BroadcastLog::said` before this message.
+    said_before: u32,
+}
+
+impl BroadcastLog {
+    /// An empty log; it takes memory as messages come.
+    pub fn new() -> Self {
+        BroadcastLog {
+            bytes: VecDeque::new(),
+            entries: VecDeque::new(),
+            first: 0,
+            end_offset: 0,
+            said: 0,
+        }
+    }
+
+    /// Number of the oldest message there is.
+    pub fn first(&self) -> u64 {
+        self.first
+    }
+
+    /// Number that the next message will have.
+    pub fn end(&self) -> u64 {
+        self.first + self.entries.len() as u64
+    }
+
+    /// Bytes that the log takes: messages and their entries.
+    pub fn size(&self) -> usize {
+        self.bytes.len() + self.entries.len() * ENTRY_BYTES
+    }
+
+    /// Adds a message, its parts end to end. The caller has made room.
+    pub fn append(&mut self, author: u64, parts: &[&[u8]]) {
+        self.entries.push_back(Entry { start: self.end_offset, author, said_before: self.said });
+        for part in parts {
+            self.bytes.extend(part.iter());
+            self.end_offset += part.len() as u64;
+        }
+        if author != NOBODY {
+            self.said = self.said.wrapping_add(1);
+        }
+    }
+
+    /// Drops the oldest message.
+    pub fn drop_first(&mut self) {
+        if self.entries.pop_front().is_some() {
+            self.first += 1;
+            let kept = (self.end_offset - self.offset(self.first)) as usize;
+            self.bytes.drain(..self.bytes.len() - kept);
+        }
+    }
+
+    /// Offset of a message's first byte; of the end for `end()`. `at` is in the window.
+    pub fn offset(&self, at: u64) -> u64 {
+        self.entry(at).map_or(self.end_offset, |entry| entry.start)
+    }
+
+    /// How many messages were said before this one, modulo 2^32; all of them for `end()`.
+    pub fn said_before(&self, at: u64) -> u32 {
+        self.entry(at).map_or(self.said, |entry| entry.said_before)
+    }
+
+    /// Who said a message; [`NOBODY`] for `end()` too.
+    pub fn author(&self, at: u64) -> u64 {
+        self.entry(at).map_or(NOBODY, |entry| entry.author)
+    }
+
+    /// The message that byte `offset` belongs to, among `within`.
+    pub fn message_at(&self, offset: u64, within: Range<u64>) -> u64 {
+        let (mut low, mut high) = (within.start, within.end);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if self.offset(middle + 1) <= offset { low = middle + 1 } else { high = middle }
+        }
+        low
+    }
+
+    /// The bytes between two offsets of the window, in two halves because the log is a ring.
+    pub fn bytes(&self, offsets: Range<u64>) -> [&[u8]; 2] {
+        let base = self.end_offset - self.bytes.len() as u64;
+        let range = (offsets.start - base) as usize..(offsets.end - base) as usize;
+        let (front, back) = self.bytes.as_slices();
+        let split = front.len();
+        [
+            &front[range.start.min(split)..range.end.min(split)],
+            &back[range.start.max(split) - split..range.end.max(split) - split],
+        ]
+    }
+
+    fn entry(&self, at: u64) -> Option<&Entry> {
+        let index = at.checked_sub(self.first).expect("a cursor is checked for lag before use");
+        self.entries.get(index as usize)
+    }
+}
+
+impl Default for BroadcastLog {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn joined(halves: [&[u8]; 2]) -> Vec<u8> {
+        halves.concat()
+    }
+
+    #[test]
+    fn bytes_of_any_range_are_those_appended_also_where_the_ring_wraps() {
+        let mut log = BroadcastLog::new();
+        let mut all = Vec::new();
+        for number in 0..300u32 {
+            let text = format!("message {number}\n");
+            log.append(1, &[b"<a> ", text.as_bytes()]);
+            all.extend_from_slice(b"<a> ");
+            all.extend_from_slice(text.as_bytes());
+            while log.size() > 700 {
+                log.drop_first();
+            }
+            let start = log.offset(log.first());
+            for from in start..=all.len() as u64 {
+                assert_eq!(joined(log.bytes(from..all.len() as u64)), all[from as usize..]);
+            }
+        }
+        assert!(log.first() > 200, "the window moved");
+    }
+
+    #[test]
+    fn a_byte_is_found_in_its_message() {
+        let mut log = BroadcastLog::new();
+        for text in ["a\n", "bcd\n", "\n", "e\n"] {
+            log.append(1, &[text.as_bytes()]);
+        }
+        log.drop_first();
+        let found: Vec<u64> = (2..9).map(|at| log.message_at(at, 1..4)).collect();
+        assert_eq!(found, [1, 1, 1, 1, 2, 3, 3]);
+        assert_eq!(log.message_at(9, 1..4), 4, "the end belongs to what comes next");
+    }
+
+    #[test]
+    fn only_what_somebody_said_is_counted() {
+        let mut log = BroadcastLog::new();
+        log.append(NOBODY, &[b"* a joined\n"]);
+        log.append(7, &[b"<a> x\n"]);
+        log.append(NOBODY, &[b"* a left\n"]);
+        let counts: Vec<u32> = (0..=3).map(|at| log.said_before(at)).collect();
+        assert_eq!(counts, [0, 0, 1, 1]);
+    }
+
+    #[test]
+    fn an_emptied_log_goes_on_where_it_was() {
+        let mut log = BroadcastLog::new();
+        log.append(1, &[b"abc"]);
+        log.drop_first();
+        log.drop_first();
+        assert_eq!((log.first(), log.end(), log.size()), (1, 1, 0));
+        log.append(1, &[b"de"]);
+        assert_eq!(log.offset(1), 3);
+        assert_eq!(joined(log.bytes(3..5)), b"de");
+    }
+}

@@ -1,0 +1,217 @@
+//! The command line: what was typed, turned once into checked options. Only this file and
+//! `main.rs` name clap.
+
+use crate::address::{Address, Family, Transport, Use};
+use crate::serve::ConsoleMode;
+use crate::wire::{LINE_LEN_MAX, Protocol};
+use crate::{chat, connect, serve};
+use bytesize::ByteSize;
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// TCP stream chat and UDP echo in one process, on one poll loop.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100)]
+pub struct Cli {
+    /// Tell more on stderr: -v connections, -vv every call of the loop.
+    #[arg(short, long, action = ArgAction::Count, global = true)]
+    pub verbose: u8,
+    /// Tell errors only; where we listen is told all the same.
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The programs.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve TCP chat and UDP echo.
+    Serve(ServeArgs),
+    /// Be a peer of such a server.
+    Connect(ConnectArgs),
+}
+
+/// Which addresses a name may become.
+#[derive(Debug, Args)]
+pub struct FamilyArgs {
+    /// IPv4 only.
+    #[arg(short = '4', long, conflicts_with = "ipv6")]
+    ipv4: bool,
+    /// IPv6 only.
+    #[arg(short = '6', long)]
+    ipv6: bool,
+}
+
+/// `reactor serve`.
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// Serve chat over TCP at ADDR; may be repeated. Without --tcp and --udp: both.
+    #[arg(long, value_name = "ADDR", num_args = 0..=1, default_missing_value = "127.0.0.1:65432")]
+    tcp: Vec<String>,
+    /// Answer datagrams at ADDR; may be repeated.
+    #[arg(long, value_name = "ADDR", num_args = 0..=1, default_missing_value = "127.0.0.1:65432")]
+    udp: Vec<String>,
+    /// What a message is.
+    #[arg(long, value_enum, default_value_t = ProtocolArg::Chat)]
+    protocol: ProtocolArg,
+    /// Longest line; who sends a longer one is told and closed.
+    #[arg(long, value_name = "BYTES", default_value_t = ByteSize::b(LINE_LEN_MAX as u64))]
+    line_max: ByteSize,
+    /// What stdin and stdout are for.
+    #[arg(long, value_enum, default_value_t = ConsoleArg::Chat)]
+    console: ConsoleArg,
+    #[command(flatten)]
+    family: FamilyArgs,
+}
+
+/// `reactor connect`.
+#[derive(Debug, Args)]
+pub struct ConnectArgs {
+    /// The server: HOST:PORT, [V6]:PORT, a port on this host, or a host.
+    #[arg(value_name = "ADDR", default_value = "127.0.0.1:65432")]
+    server: String,
+    /// Send each line as a datagram and print its echo.
+    #[arg(long)]
+    udp: bool,
+    /// What a message is.
+    #[arg(long, value_enum, default_value_t = ProtocolArg::Chat)]
+    protocol: ProtocolArg,
+    /// With --protocol raw: how long the next line waits for an answer [default: for ever].
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    turn_timeout: Option<Duration>,
+    #[command(flatten)]
+    family: FamilyArgs,
+}
+
+/// `--protocol`.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum ProtocolArg {
+    /// Lines of text, with names, greetings and notices.
+    Chat,
+    /// Lines of any bytes, passed on as they are.
+    Lines,
+    /// What one recv brings, passed on as it is.
+    Raw,
+}
+
+/// `--console`.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum ConsoleArg {
+    /// stdin and stdout are left alone.
+    Off,
+    /// Commands are read from stdin, nothing is shown.
+    Commands,
+    /// The operator talks and hears.
+    Chat,
+}
+
+/// Why a command did not end well.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// What was typed makes no sense: exit code 2.
+    #[error("{0}")]
+    Usage(String),
+    /// What was typed could not be done: exit code 1.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl Error {
+    /// The exit code.
+    pub fn code(&self) -> u8 {
+        match self {
+            Error::Usage(_) => 2,
+            Error::Failed(_) => 1,
+        }
+    }
+}
+
+impl ServeArgs {
+    /// Resolves the addresses; may block on a name server.
+    pub fn options(&self, stdout_is_terminal: bool) -> Result<serve::Options, Error> {
+        let line_len_max = usize::try_from(self.line_max.as_u64()).unwrap_or(usize::MAX);
+        if line_len_max == 0 || line_len_max > chat::LINE_LEN_LIMIT {
+            let limit = chat::LINE_LEN_LIMIT;
+            return Err(Error::Usage(format!("--line-max {}: 1 to {limit} bytes", self.line_max)));
+        }
+        let default = ["127.0.0.1:65432".to_owned()];
+        let neither = self.tcp.is_empty() && self.udp.is_empty();
+        let (tcp, udp) =
+            if neither { (&default[..], &default[..]) } else { (&*self.tcp, &*self.udp) };
+        let family = self.family.family();
+        let all = |texts: &[String], transport| -> Result<Vec<SocketAddr>, Error> {
+            let mut addresses = Vec::new();
+            for text in texts {
+                addresses.extend(resolve(text, family, transport, Use::Serve)?);
+            }
+            Ok(addresses)
+        };
+        Ok(serve::Options {
+            tcp: all(tcp, Transport::Tcp)?,
+            udp: all(udp, Transport::Udp)?,
+            protocol: self.protocol.protocol(),
+            line_len_max,
+            console: match self.console {
+                ConsoleArg::Off => ConsoleMode::Off,
+                ConsoleArg::Commands => ConsoleMode::Commands,
+                ConsoleArg::Chat => ConsoleMode::Chat,
+            },
+            stdout_is_terminal,
+        })
+    }
+}
+
+impl ConnectArgs {
+    /// Resolves the server's address; may block on a name server.
+    pub fn options(&self, stdout_is_terminal: bool) -> Result<connect::Options, Error> {
+        let transport = if self.udp { Transport::Udp } else { Transport::Tcp };
+        Ok(connect::Options {
+            server: self.server.clone(),
+            addresses: resolve(&self.server, self.family.family(), transport, Use::Connect)?,
+            udp: self.udp,
+            protocol: self.protocol.protocol(),
+            turn_timeout: self.turn_timeout,
+            stdout_is_terminal,
+        })
+    }
+}
+
+impl FamilyArgs {
+    fn family(&self) -> Family {
+        match (self.ipv4, self.ipv6) {
+            (true, _) => Family::V4,
+            (_, true) => Family::V6,
+            _ => Family::Any,
+        }
+    }
+}
+
+impl ProtocolArg {
+    fn protocol(self) -> Protocol {
+        match self {
+            ProtocolArg::Chat => Protocol::Chat,
+            ProtocolArg::Lines => Protocol::Lines,
+            ProtocolArg::Raw => Protocol::Raw,
+        }
+    }
+}
+
+fn resolve(
+    text: &str,
+    family: Family,
+    transport: Transport,
+    usage: Use,
+) -> Result<Vec<SocketAddr>, Error> {
+    let address: Address = text.parse().map_err(|error| Error::Usage(format!("{error}")))?;
+    let resolved = address.resolve(family, transport, usage);
+    resolved.map_err(|error| Error::Failed(format!("{error}")))
+}
+
+/// `1m30s`, `500ms`: one line of an error otherwise.
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    let signed: jiff::SignedDuration = text.parse().map_err(|error| format!("{error}"))?;
+    Duration::try_from(signed).map_err(|_| "a time cannot be negative".to_owned())
+}

@@ -1,0 +1,320 @@
+//! The stream client: a relay between one dialed peer and the console.
+
+use super::screen::Screen;
+use super::{Ended, Error, Options};
+use crate::handler::{
+    Action, Call, CloseReason, Datagram, Handler, Origin, PeerId, Signal, Slices, Taken,
+};
+use crate::wire::{self, LINE_LEN_MAX, Lines, Protocol};
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+/// How long each address of the server has to answer a dial.
+const DIAL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What stdin may be ahead of the link: one read. Then stdin is not read, so that a file of any
+/// size takes no more memory than this.
+const AHEAD_BYTES: usize = 64 * 1024;
+
+/// The program of `reactor connect`.
+pub(super) struct Client {
+    server: String,
+    protocol: Protocol,
+    turn_timeout: Option<Duration>,
+    /// Not tried yet; the first is being dialed or connected.
+    addresses: VecDeque<SocketAddr>,
+    link: Option<PeerId>,
+    console: Option<PeerId>,
+    console_held: bool,
+    link_held: bool,
+    /// On its way to the server.
+    ahead: Vec<u8>,
+    ahead_sent: usize,
+    screen: Screen,
+    turn: Turn,
+    outcome: Option<Result<Ended, Error>>,
+    actions: VecDeque<Action>,
+    /// At most the two of them, pushed once a call and emptied in the same turn.
+    dirty: VecDeque<PeerId>,
+}
+
+/// Whose turn it is in `raw`, where the two sides take turns as in the tutorial. In the other
+/// protocols it is always ours.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    Ours,
+    /// Something must come back first, or this deadline.
+    Theirs(Option<Instant>),
+}
+
+impl Client {
+    pub(super) fn new(options: &Options) -> Self {
+        let mut client = Client {
+            server: options.server.clone(),
+            protocol: options.protocol,
+            turn_timeout: options.turn_timeout,
+            addresses: options.addresses.iter().copied().collect(),
+            link: None,
+            console: None,
+            console_held: false,
+            link_held: false,
+            ahead: Vec::new(),
+            ahead_sent: 0,
+            screen: Screen::new(options.stdout_is_terminal),
+            turn: Turn::Ours,
+            outcome: None,
+            actions: VecDeque::new(),
+            dirty: VecDeque::new(),
+        };
+        client.dial();
+        client
+    }
+
+    /// How it went, after the run.
+    pub(super) fn outcome(self) -> Result<Ended, Error> {
+        self.outcome.unwrap_or(Ok(Ended::Done))
+    }
+
+    fn dial(&mut self) {
+        if let Some(&to) = self.addresses.front() {
+            self.actions.push_back(Action::Connect { to, from: None, timeout: DIAL_TIMEOUT });
+        }
+    }
+
+    /// The first outcome stands; what is on the screen still goes to stdout.
+    fn end(&mut self, outcome: Result<Ended, Error>) {
+        if self.outcome.is_none() {
+            self.outcome = Some(outcome);
+            if let Some(link) = self.link {
+                self.actions.push_back(Action::Close(link, CloseReason::Done));
+            }
+            self.actions.push_back(Action::Stop { within: None });
+        }
+    }
+
+    fn link_closed(&mut self, why: CloseReason) {
+        let at = self.addresses.front().map_or(String::new(), |at| format!(" ({at})"));
+        let server = &self.server;
+        if self.link.take().is_some() {
+            return match why {
+                CloseReason::Failed(..) => {
+                    self.end(Err(Error::Link(format!("connection to {server}{at}: {why}"))));
+                }
+                _ => self.end(Ok(Ended::Done)),
+            };
+        }
+        let hint = match why {
+            CloseReason::Failed(Call::Connect, errno)
+                if io::Error::from_raw_os_error(errno).kind() == ErrorKind::ConnectionRefused =>
+            {
+                "; no server listens there"
+            }
+            _ => "",
+        };
+        let line = format!("tcp {server}{at}: {why}{hint}");
+        self.addresses.pop_front();
+        if self.addresses.is_empty() {
+            self.end(Err(Error::Link(line)));
+        } else {
+            log::warn!("{line}; trying the next address");
+            self.dial();
+        }
+    }
+
+    fn free_console(&mut self) {
+        if std::mem::take(&mut self.console_held)
+            && let Some(console) = self.console
+        {
+            self.actions.push_back(Action::Resume(console));
+        }
+    }
+
+    fn hold_console(&mut self) -> bool {
+        self.console_held = true;
+        true
+    }
+
+    /// Bytes of stdin go out as they are, as far as there is room.
+    fn relay(&mut self, bytes: &[u8]) -> Taken {
+        let room = AHEAD_BYTES.saturating_sub(self.ahead.len() - self.ahead_sent);
+        let consumed = bytes.len().min(room);
+        self.ahead.extend_from_slice(&bytes[..consumed]);
+        self.dirty.extend(self.link);
+        let hold = consumed < bytes.len() && self.hold_console();
+        Taken { consumed, hold }
+    }
+
+    /// In raw a line is a message without its newline, and the next one waits for an answer.
+    fn take_turns(&mut self, bytes: &[u8], seen: usize, now: Instant) -> Taken {
+        let mut lines = Lines::new(bytes, seen, LINE_LEN_MAX);
+        while self.turn == Turn::Ours && self.outcome.is_none() {
+            match lines.next() {
+                Some(Ok(line)) => self.say(wire::text(line), now),
+                Some(Err(wire::TooLong)) => {
+                    log::warn!("stdin: line too long: at most {LINE_LEN_MAX} bytes; not sent");
+                    return Taken { consumed: bytes.len(), hold: false };
+                }
+                None => return Taken { consumed: lines.consumed(), hold: false },
+            }
+        }
+        Taken { consumed: lines.consumed(), hold: self.hold_console() }
+    }
+
+    fn say(&mut self, text: &[u8], now: Instant) {
+        if text.is_empty() {
+            // The tutorial's client ends on an empty message.
+            return self.end(Ok(Ended::Done));
+        }
+        self.ahead.extend_from_slice(text);
+        self.dirty.extend(self.link);
+        self.turn = Turn::Theirs(self.turn_timeout.map(|timeout| now + timeout));
+    }
+
+    fn our_turn(&mut self) {
+        self.turn = Turn::Ours;
+        self.free_console();
+    }
+}
+
+impl Handler for Client {
+    fn opened(&mut self, peer: PeerId, origin: Origin, _now: Instant) {
+        if origin == Origin::Console {
+            self.console = Some(peer);
+        } else {
+            self.link = Some(peer);
+            self.free_console();
+        }
+    }
+
+    fn reads(&mut self, peer: PeerId) -> bool {
+        if Some(peer) == self.console {
+            let ahead = self.ahead.len() - self.ahead_sent;
+            let reads = self.link.is_some() && ahead < AHEAD_BYTES && self.turn == Turn::Ours;
+            self.console_held |= !reads;
+            reads
+        } else {
+            self.link_held = self.screen.is_full();
+            !self.link_held
+        }
+    }
+
+    fn received(&mut self, peer: PeerId, bytes: &[u8], seen: usize, now: Instant) -> Taken {
+        if Some(peer) == self.console {
+            return match self.protocol {
+                Protocol::Chat | Protocol::Lines => self.relay(bytes),
+                Protocol::Raw => self.take_turns(bytes, seen, now),
+            };
+        }
+        self.dirty.extend(self.console);
+        let consumed = match self.protocol {
+            Protocol::Chat | Protocol::Lines => self.screen.show_stream(bytes),
+            Protocol::Raw => {
+                self.screen.show_message(bytes);
+                self.our_turn();
+                bytes.len()
+            }
+        };
+        Taken { consumed, hold: false }
+    }
+
+    fn ended(&mut self, peer: PeerId, rest: &[u8], now: Instant) -> bool {
+        if Some(peer) != self.console {
+            if !rest.is_empty() {
+                self.screen.show_message(rest);
+                self.dirty.extend(self.console);
+            }
+            self.end(Ok(Ended::Done));
+            return true;
+        }
+        if self.protocol == Protocol::Raw && !rest.is_empty() {
+            // A last line without a newline is a line; then its answer is waited for.
+            self.say(rest, now);
+        }
+        if self.turn != Turn::Ours {
+            return !self.hold_console();
+        }
+        if let Some(link) = self.link {
+            self.actions.push_back(Action::HalfClose(link));
+        }
+        true
+    }
+
+    fn closed(&mut self, peer: PeerId, why: CloseReason, _now: Instant) {
+        if Some(peer) != self.console {
+            return self.link_closed(why);
+        }
+        self.console = None;
+        if let CloseReason::Failed(_, errno) = why {
+            // Who reads our output has seen enough: that is success, as for any filter.
+            let broken_pipe = io::Error::from_raw_os_error(errno).kind() == ErrorKind::BrokenPipe;
+            self.end(if broken_pipe {
+                Ok(Ended::Done)
+            } else {
+                Err(Error::Link(format!("stdout: {why}")))
+            });
+        }
+    }
+
+    fn datagram<'a>(&'a mut self, _: Datagram<'a>, _now: Instant) -> Option<&'a [u8]> {
+        None
+    }
+
+    fn signalled(&mut self, signal: Signal, _now: Instant) {
+        if signal != Signal::Continue {
+            self.outcome = Some(Ok(Ended::By(signal)));
+            self.actions.push_back(Action::Stop { within: Some(Duration::ZERO) });
+        }
+    }
+
+    fn expired(&mut self, now: Instant) {
+        if matches!(self.turn, Turn::Theirs(Some(deadline)) if deadline <= now) {
+            log::warn!("no answer in time; the next line goes out all the same");
+            self.our_turn();
+        }
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        match self.turn {
+            Turn::Theirs(deadline) => deadline,
+            Turn::Ours => None,
+        }
+    }
+
+    fn next_dirty(&mut self) -> Option<PeerId> {
+        self.dirty.pop_front()
+    }
+
+    fn next_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    fn pending<'a>(&'a mut self, peer: PeerId, slices: &mut Slices<'a>) {
+        if Some(peer) == self.console {
+            self.screen.pending(slices);
+        } else {
+            slices.push(&self.ahead[self.ahead_sent..]);
+        }
+    }
+
+    fn sent(&mut self, peer: PeerId, n: usize, _now: Instant) {
+        if Some(peer) == self.console {
+            self.screen.sent(n);
+            if std::mem::take(&mut self.link_held)
+                && let Some(link) = self.link
+            {
+                self.actions.push_back(Action::Resume(link));
+            }
+            return;
+        }
+        self.ahead_sent += n;
+        if self.ahead_sent == self.ahead.len() {
+            self.ahead.clear();
+            self.ahead_sent = 0;
+        }
+        if self.turn == Turn::Ours {
+            self.free_console();
+        }
+    }
+}

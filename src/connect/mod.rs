@@ -1,0 +1,88 @@
+//! `reactor connect`: a peer of a chat server, or the client of an echo.
+
+mod client;
+mod datagrams;
+mod screen;
+
+use crate::handler::Signal;
+use crate::log_queue::LogQueue;
+use crate::os::Os;
+use crate::reactor::Reactor;
+use crate::wire::Protocol;
+use client::Client;
+use datagrams::DatagramClient;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// What `connect` needs to know, checked.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The server as it was typed, for what is told.
+    pub server: String,
+    /// Its addresses, to be tried in turn; at least one.
+    pub addresses: Vec<SocketAddr>,
+    /// Datagrams instead of a stream.
+    pub udp: bool,
+    /// What a message is.
+    pub protocol: Protocol,
+    /// In raw: how long the next line waits for an answer; none for ever.
+    pub turn_timeout: Option<Duration>,
+    /// stdout is a terminal: bytes are made visible before they reach it.
+    pub stdout_is_terminal: bool,
+}
+
+/// Why `connect` did not end well.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No connection, or it broke: the whole line.
+    #[error("{0}")]
+    Link(String),
+    /// The loop itself failed.
+    #[error(transparent)]
+    Loop(#[from] io::Error),
+}
+
+/// How a client's run ended well: its exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// The server or the user ended it.
+    Done,
+    /// A signal did; the shell wants to see which.
+    By(Signal),
+}
+
+impl From<Ended> for std::process::ExitCode {
+    /// 128 and the signal's number, as shells count.
+    fn from(ended: Ended) -> Self {
+        match ended {
+            Ended::Done => 0.into(),
+            Ended::By(Signal::Interrupt) => 130.into(),
+            Ended::By(Signal::Hangup) => 129.into(),
+            Ended::By(Signal::Terminate | Signal::Continue) => 143.into(),
+        }
+    }
+}
+
+/// Connects, relays between the server and the console, and returns when it is over.
+pub fn run<O: Os>(os: O, options: &Options, log: &LogQueue) -> Result<Ended, Error> {
+    let mut reactor = Reactor::new(os, log.clone());
+    if options.udp {
+        let to = options.addresses[0];
+        let any: SocketAddr =
+            if to.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0u16; 8], 0).into() };
+        let broadcast = to.ip() == std::net::Ipv4Addr::BROADCAST;
+        reactor
+            .bind_udp(any, broadcast)
+            .map_err(|error| Error::Link(format!("bind udp {any}: {error}")))?;
+        let mut client = DatagramClient::new(to, broadcast, options.stdout_is_terminal);
+        reactor.open_console(&mut client)?;
+        reactor.run(&mut client)?;
+        client.outcome()
+    } else {
+        let mut client = Client::new(options);
+        reactor.open_console(&mut client)?;
+        reactor.run(&mut client)?;
+        client.outcome()
+    }
+}

@@ -1,0 +1,121 @@
+//! The flush phase: the one place that writes to connections.
+//!
+//! A peer is visited until nothing is pending or its socket is full; only then does the handler's
+//! sweep go on to the next. So when a sweep has ended, every peer whose socket took bytes has been
+//! offered all there was at its start: that is what lets a log drop old messages safely.
+
+use super::conn::{Input, Output, Phase};
+use super::{DRAIN_MS_MAX, Reactor, SENDS_MAX, VISITS_MAX};
+use crate::handler::{Call, CloseReason, Handler, PeerId, Slices};
+use crate::os::Os;
+use std::io::ErrorKind;
+use std::time::Duration;
+
+/// How a visit ended.
+enum Visit {
+    /// Nothing is pending, or the socket is full, or the peer is gone.
+    Over,
+    /// The turn's sends are used up in the middle of it.
+    OutOfBudget,
+}
+
+impl<O: Os> Reactor<O> {
+    pub(super) fn flush<H: Handler>(&mut self, handler: &mut H) {
+        let mut sends = SENDS_MAX;
+        self.flush_unfinished = true;
+        for _ in 0..VISITS_MAX {
+            let next = self.visiting.take().or_else(|| self.writable.pop_front());
+            let Some(peer) = next.or_else(|| handler.next_dirty()) else {
+                self.flush_unfinished = false;
+                break;
+            };
+            if let Visit::OutOfBudget = self.visit(peer, &mut sends, handler) {
+                self.visiting = Some(peer);
+                break;
+            }
+        }
+        self.flush_log();
+    }
+
+    fn visit<H: Handler>(&mut self, peer: PeerId, sends: &mut usize, handler: &mut H) -> Visit {
+        let Reactor { os, conns, stats, .. } = self;
+        let Some(conn) = conns.get_mut(peer.slot as usize) else { return Visit::Over };
+        let may_write = matches!(conn.phase, Phase::Open | Phase::Flushing(_));
+        if conn.serial != peer.serial || !may_write || conn.output == Output::Ended {
+            return Visit::Over;
+        }
+        while conn.writable {
+            let mut slices = Slices::new();
+            handler.pending(peer, &mut slices);
+            let offered = slices.bytes();
+            if offered == 0 {
+                self.flushed(peer);
+                return Visit::Over;
+            }
+            if *sends == 0 {
+                return Visit::OutOfBudget;
+            }
+            *sends -= 1;
+            stats.sends += 1;
+            match os.send(&mut conn.stream, slices.runs()) {
+                Ok(n) => {
+                    stats.bytes_out += n as u64;
+                    conn.writable = n == offered;
+                    stats.sends_blocked += u64::from(n < offered);
+                    let now = os.now();
+                    handler.sent(peer, n, now);
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    conn.writable = false;
+                    stats.sends_blocked += 1;
+                }
+                Err(error) => {
+                    self.doom(peer, CloseReason::failed(Call::Send, &error));
+                    return Visit::Over;
+                }
+            }
+        }
+        Visit::Over
+    }
+
+    /// Nothing is pending for this peer: its end may go on.
+    fn flushed(&mut self, peer: PeerId) {
+        let Reactor { os, conns, .. } = self;
+        let conn = &mut conns[peer.slot as usize];
+        let finishing = matches!(conn.phase, Phase::Flushing(_));
+        if conn.output == Output::Ending || finishing {
+            conn.output = Output::Ended;
+            os.shutdown(&mut conn.stream);
+        }
+        if !finishing {
+            return;
+        }
+        let Phase::Flushing(mut ending) = std::mem::replace(&mut conn.phase, Phase::Open) else {
+            unreachable!("just matched");
+        };
+        let nothing_to_drain = conn.input == Input::Ended || conn.console;
+        let why = ending.why;
+        ending.deadline = os.now() + Duration::from_millis(DRAIN_MS_MAX);
+        self.timers.arm(ending.deadline, peer);
+        conn.phase = Phase::Draining(ending);
+        if nothing_to_drain {
+            self.doom(peer, why);
+        } else {
+            self.queue_read(peer);
+        }
+    }
+
+    /// Lets stderr have what it takes; never waits for it.
+    fn flush_log(&mut self) {
+        let Reactor { os, log, log_ready, .. } = self;
+        if !*log_ready || log.is_empty() {
+            return;
+        }
+        match log.drain(|bytes| os.write_log(bytes)) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => *log_ready = false,
+            // Nobody reads stderr any more, or its disk is full: no reason to stop. The queue
+            // drops and counts what it cannot hold, and the next turn tries again.
+            Ok(()) | Err(_) => {}
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! Accepting: a budget a turn, and the pause when the system has nothing to give.
+
+use super::Reactor;
+use super::conn::Phase;
+use crate::handler::{Handler, Origin};
+use crate::os::{AcceptTrouble, Os, accept_trouble};
+use std::io;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+/// Accepts a turn and listener. A handshake costs some 10 µs of kernel time, so 64 keep everybody
+/// else waiting for less than a millisecond.
+const ACCEPTS_MAX: usize = 64;
+
+/// The pause after accept found no descriptor or no memory. Edge-triggered readiness will not come
+/// again for clients that wait already, so the listener stays ready and is tried again: now and
+/// then by this timer, and as soon as a connection closes.
+const ACCEPT_PAUSE_MS: u64 = 100;
+
+/// The least time between two warnings of that kind: a full table may last for hours.
+const ACCEPT_WARN_MS: u64 = 1_000;
+
+pub(super) struct Listener<L> {
+    listener: L,
+    ready: bool,
+    paused_until: Option<Instant>,
+    warned_at: Option<Instant>,
+}
+
+impl<L> Listener<L> {
+    pub(super) fn new(listener: L) -> Self {
+        Listener { listener, ready: false, paused_until: None, warned_at: None }
+    }
+
+    pub(super) fn into_inner(self) -> L {
+        self.listener
+    }
+
+    pub(super) fn note(&mut self) {
+        self.ready = true;
+    }
+
+    /// A descriptor is free again.
+    pub(super) fn retry(&mut self) {
+        self.paused_until = None;
+    }
+
+    pub(super) fn wants_accept(&self) -> bool {
+        self.ready && self.paused_until.is_none()
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.paused_until
+    }
+
+    fn unpause(&mut self, now: Instant) {
+        if self.paused_until.is_some_and(|until| until <= now) {
+            self.paused_until = None;
+        }
+    }
+}
+
+impl<O: Os> Reactor<O> {
+    /// The accept phase.
+    pub(super) fn accept<H: Handler>(&mut self, handler: &mut H) -> io::Result<()> {
+        if self.listeners.is_empty() {
+            return Ok(());
+        }
+        let now = self.os.now();
+        for index in 0..self.listeners.len() {
+            self.listeners[index].unpause(now);
+            for _ in 0..ACCEPTS_MAX {
+                if !self.listeners[index].wants_accept() {
+                    break;
+                }
+                match self.accept_one(index) {
+                    Ok((peer, from)) => {
+                        self.stats.accepted += 1;
+                        log::info!("opened {peer} from {from}");
+                        handler.opened(peer, Origin::Accepted(from), now);
+                    }
+                    Err(error) => self.accept_failed(index, &error, now)?,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn accept_one(&mut self, index: usize) -> io::Result<(crate::handler::PeerId, SocketAddr)> {
+        let peer = self.next_peer();
+        let (stream, from) = self.os.accept(&mut self.listeners[index].listener, peer)?;
+        self.insert(peer, stream, Phase::Open, false);
+        Ok((peer, from))
+    }
+
+    fn accept_failed(&mut self, index: usize, error: &io::Error, now: Instant) -> io::Result<()> {
+        let listener = &mut self.listeners[index];
+        match accept_trouble(error) {
+            AcceptTrouble::Drained => listener.ready = false,
+            AcceptTrouble::OneConnection => self.stats.accept_failed += 1,
+            AcceptTrouble::Exhausted => {
+                self.stats.accept_failed += 1;
+                listener.paused_until = Some(now + Duration::from_millis(ACCEPT_PAUSE_MS));
+                let quiet = Duration::from_millis(ACCEPT_WARN_MS);
+                if listener.warned_at.is_none_or(|at| now >= at + quiet) {
+                    listener.warned_at = Some(now);
+                    log::warn!("accept: {error}; trying again when something is free");
+                }
+            }
+            AcceptTrouble::Fatal => {
+                return Err(io::Error::new(error.kind(), format!("accept: {error}")));
+            }
+        }
+        Ok(())
+    }
+}

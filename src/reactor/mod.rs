@@ -1,0 +1,491 @@
+//! The loop: readiness and budgets. Every decision of the event loop is made in this folder, and
+//! none about chat.
+//!
+//! One turn is eight phases in this order: wait, note, accept, read, expire, act, sweep, flush. No
+//! handler code runs while events are iterated; slots are freed in `sweep` and nowhere else; bytes
+//! are written in `flush` and nowhere else. The phases in order are libuv's, the one small file
+//! Redis' `ae.c`, budgets and the accept pause nginx', the generation beside the slot libev's.
+//!
+//! ```text
+//! wait ▸ note ▸ accept ▸ read ▸ expire ▸ act ▸ sweep ▸ flush ─┐
+//!  ▲ zero wait while anything is ready, doomed or queued      │
+//!  └──────────────────────────────────────────────────────────┘
+//! ```
+
+mod conn;
+mod flush;
+mod listener;
+mod read;
+mod udp;
+
+use crate::handler::{Action, Call, CloseReason, FOR_EVER, Handler, Origin, PeerId, Signal};
+use crate::log_queue::LogQueue;
+use crate::os::{Batch, Event, Os, Source};
+use crate::stats::Stats;
+use crate::timers::Timers;
+use conn::{Conn, Output, Phase};
+use listener::Listener;
+use slab::Slab;
+use std::collections::VecDeque;
+use std::io;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+use udp::UdpSocket;
+
+/// Bytes that one recv may bring, into one buffer that all connections share. 64 KiB is the read
+/// budget of a connection and turn: a flooder gets one read, then it is everybody else's turn.
+pub const SCRATCH_BYTES: usize = 64 * 1024;
+
+/// Events a poll may bring. With fewer, quiet peers wait behind busy ones; 1,024 events are 16 KiB.
+pub const EVENTS_MAX: usize = 1_024;
+
+/// Connections read a turn. A read and what follows from it costs 1 to 3 µs, so the turn's reads
+/// take a few milliseconds at most; the list goes on next turn where it stopped.
+pub const READS_MAX: usize = 1_024;
+
+/// Sends a turn. One costs 4 to 8 µs of kernel time, so that a broadcast to 10,000 peers lets a
+/// datagram or a new line in every two milliseconds.
+pub const SENDS_MAX: usize = 256;
+
+/// Peers looked at a turn in search of one to send to. Blocked ones cost a look and no send.
+pub const VISITS_MAX: usize = 8_192;
+
+/// Actions carried out a turn; each is at most one system call (a dial, a datagram).
+pub const ACTIONS_MAX: usize = 1_024;
+
+/// How long a finished connection is read and dropped before it is closed, in milliseconds.
+pub const DRAIN_MS_MAX: u64 = 2_000;
+
+/// How many bytes are dropped so. What is more than that is no reply in flight but a flood.
+pub const DRAIN_BYTES_MAX: usize = 1024 * 1024;
+
+/// How long until a terminal that belongs to another process group is tried again.
+pub const CONSOLE_RETRY_MS: u64 = 1_000;
+
+/// Turns that a stop goes on reading what had arrived. Who sends without end must not hold the
+/// stop up; 64 turns read 4 MiB of one peer.
+pub const STOP_TURNS_MAX: u32 = 64;
+
+/// The event loop over one [`Os`]: owns every socket, drives one [`Handler`].
+pub struct Reactor<O: Os> {
+    os: O,
+    conns: Slab<Conn<O::Stream>>,
+    listeners: Vec<Listener<O::Listener>>,
+    udps: Vec<UdpSocket<O::Udp>>,
+    /// The serial given last; never reused.
+    serial: u64,
+    events: Vec<Event>,
+    /// The last poll brought nothing.
+    quiet: bool,
+    scratch: Box<[u8]>,
+    /// Taken when the first datagram comes.
+    batch: Option<Box<Batch>>,
+    /// Connections that the read phase has something to do for. May name ones that are gone.
+    readable: VecDeque<PeerId>,
+    /// Connections to try writing to, whatever the handler says. May name ones that are gone.
+    writable: VecDeque<PeerId>,
+    /// In the middle of its flush when the budget ran out.
+    visiting: Option<PeerId>,
+    /// The flush stopped for want of budget: the handler may have more dirty peers.
+    flush_unfinished: bool,
+    /// Phase `Doomed`, closed by the next sweep.
+    doomed: Vec<PeerId>,
+    /// Dials that failed at once, without a socket: told in the next sweep.
+    failed_dials: Vec<(PeerId, CloseReason)>,
+    console: Option<PeerId>,
+    /// Deadlines of connections that are dialing or finishing, and of the console's retry.
+    timers: Timers<PeerId>,
+    /// An action taken from the handler to see whether there is one, and not carried out yet.
+    next_action: Option<Action>,
+    stopping: Option<Stopping>,
+    log: LogQueue,
+    log_ready: bool,
+    stats: Stats,
+}
+
+/// Ends that the operator should hear of are warnings; the others are daily life.
+fn level_of(why: CloseReason) -> log::Level {
+    match why {
+        CloseReason::TooLong | CloseReason::Lagged | CloseReason::NotFlushed => log::Level::Warn,
+        _ => log::Level::Info,
+    }
+}
+
+/// A stop under way.
+struct Stopping {
+    deadline: Option<Instant>,
+    /// Turns left in which what has arrived is still read.
+    turns: u32,
+    /// Every connection has been told to finish.
+    finishing: bool,
+}
+
+impl<O: Os> Reactor<O> {
+    /// An idle loop. `log` is drained to the system's stderr as it takes it.
+    pub fn new(os: O, log: LogQueue) -> Self {
+        Reactor {
+            os,
+            conns: Slab::new(),
+            listeners: Vec::new(),
+            udps: Vec::new(),
+            serial: 0,
+            events: Vec::with_capacity(EVENTS_MAX),
+            quiet: false,
+            scratch: vec![0; SCRATCH_BYTES].into_boxed_slice(),
+            batch: None,
+            readable: VecDeque::new(),
+            writable: VecDeque::new(),
+            visiting: None,
+            flush_unfinished: false,
+            doomed: Vec::new(),
+            failed_dials: Vec::new(),
+            console: None,
+            timers: Timers::new(),
+            next_action: None,
+            stopping: None,
+            log,
+            log_ready: true,
+            stats: Stats::default(),
+        }
+    }
+
+    /// Binds a TCP listener; the address is the one really bound. Before the first turn.
+    pub fn listen(&mut self, at: SocketAddr) -> io::Result<SocketAddr> {
+        let listener = self.os.listen(at, self.listeners.len())?;
+        let bound = self.os.listener_address(&listener)?;
+        self.listeners.push(Listener::new(listener));
+        Ok(bound)
+    }
+
+    /// Binds a UDP socket; the address is the one really bound. Before the first turn.
+    pub fn bind_udp(&mut self, at: SocketAddr, broadcast: bool) -> io::Result<SocketAddr> {
+        let udp = self.os.bind_udp(at, broadcast, self.udps.len())?;
+        let bound = self.os.udp_address(&udp)?;
+        self.udps.push(UdpSocket::new(udp));
+        Ok(bound)
+    }
+
+    /// Opens stdin and stdout as one connection. Before the first turn.
+    pub fn open_console<H: Handler>(&mut self, handler: &mut H) -> io::Result<()> {
+        let peer = self.next_peer();
+        let stream = self.os.console(peer)?;
+        let now = self.os.now();
+        self.insert(peer, stream, Phase::Open, true);
+        self.console = Some(peer);
+        self.queue_read(peer);
+        handler.opened(peer, Origin::Console, now);
+        Ok(())
+    }
+
+    /// Goes round until a stop is complete. Errors are those of the loop itself: a poll or a
+    /// listener that is broken. No connection's end leaves here.
+    pub fn run<H: Handler>(&mut self, handler: &mut H) -> io::Result<()> {
+        while self.turn(handler)? {}
+        Ok(())
+    }
+
+    /// Once round. False when a stop is complete.
+    pub fn turn<H: Handler>(&mut self, handler: &mut H) -> io::Result<bool> {
+        self.stats.turns += 1;
+        self.wait(handler)?;
+        self.note(handler);
+        self.accept(handler)?;
+        self.read(handler);
+        self.expire(handler);
+        self.act(handler);
+        self.sweep(handler);
+        self.flush(handler);
+        Ok(!self.stopped())
+    }
+
+    /// The counters.
+    pub fn stats(&self) -> &Stats {
+        &self.stats
+    }
+
+    /// Connections that are open, dialing or finishing, the console included.
+    pub fn connections(&self) -> usize {
+        self.conns.len()
+    }
+
+    /// The system below, for tests and for programs that prepare it before the first turn.
+    pub fn os_mut(&mut self) -> &mut O {
+        &mut self.os
+    }
+
+    fn wait<H: Handler>(&mut self, handler: &mut H) -> io::Result<()> {
+        if self.next_action.is_none() {
+            self.next_action = handler.next_action();
+        }
+        let timeout = if self.has_work() {
+            Some(Duration::ZERO)
+        } else {
+            let nearest = self.next_deadline(handler);
+            nearest.map(|deadline| deadline.saturating_duration_since(self.os.now()))
+        };
+        self.os.poll(&mut self.events, timeout)?;
+        self.quiet = self.events.is_empty();
+        Ok(())
+    }
+
+    /// True where waiting would delay something that can be done now.
+    fn has_work(&self) -> bool {
+        !self.readable.is_empty()
+            || !self.writable.is_empty()
+            || !self.doomed.is_empty()
+            || self.visiting.is_some()
+            || self.flush_unfinished
+            || self.next_action.is_some()
+            || self.listeners.iter().any(Listener::wants_accept)
+            || self.udps.iter().any(UdpSocket::is_ready)
+            || self.stopping.as_ref().is_some_and(|stop| !stop.finishing)
+    }
+
+    fn next_deadline<H: Handler>(&self, handler: &H) -> Option<Instant> {
+        let pauses = self.listeners.iter().filter_map(Listener::deadline);
+        let stop = self.stopping.as_ref().and_then(|stop| stop.deadline);
+        pauses.chain(handler.next_deadline()).chain(self.timers.next()).chain(stop).min()
+    }
+
+    /// Turns events into readiness bits and list entries. Of the handler, only signals are told.
+    fn note<H: Handler>(&mut self, handler: &mut H) {
+        let mut events = std::mem::take(&mut self.events);
+        for event in events.drain(..) {
+            match event.source {
+                Source::Peer { slot, serial_low } => {
+                    let Some(conn) = self.conns.get_mut(slot as usize) else {
+                        self.stats.stale_events += 1;
+                        continue;
+                    };
+                    if conn.serial as u32 != serial_low {
+                        self.stats.stale_events += 1;
+                        continue;
+                    }
+                    let peer = conn.id(slot);
+                    let (read, unblocked) = conn.note(event.hints);
+                    if read {
+                        self.queue_read(peer);
+                    }
+                    if unblocked {
+                        self.writable.push_back(peer);
+                    }
+                }
+                Source::Listener(index) => {
+                    if let Some(listener) = self.listeners.get_mut(index) {
+                        listener.note();
+                    }
+                }
+                Source::Udp(index) => {
+                    if let Some(udp) = self.udps.get_mut(index) {
+                        udp.note();
+                    }
+                }
+                Source::Signals => self.take_signals(handler),
+                Source::Log => self.log_ready = true,
+            }
+        }
+        self.events = events;
+    }
+
+    fn take_signals<H: Handler>(&mut self, handler: &mut H) {
+        while let Some(signal) = self.os.signal() {
+            let now = self.os.now();
+            if signal == Signal::Continue {
+                self.retry_console();
+            }
+            handler.signalled(signal, now);
+        }
+    }
+
+    fn expire<H: Handler>(&mut self, handler: &mut H) {
+        let now = self.os.now();
+        while let Some(peer) = self.timers.expire(now) {
+            let Some(conn) = self.conn(peer) else { continue };
+            match &conn.phase {
+                Phase::Dialing => self.doom(peer, CloseReason::DialTimeout),
+                // A finishing peer's timer may be that of a phase that ended well.
+                Phase::Flushing(ending) if ending.deadline <= now => {
+                    self.doom(peer, CloseReason::NotFlushed);
+                }
+                Phase::Draining(ending) if ending.deadline <= now => {
+                    let why = ending.why;
+                    self.doom(peer, why);
+                }
+                Phase::Open if conn.console => self.retry_console(),
+                Phase::Open | Phase::Flushing(_) | Phase::Draining(_) | Phase::Doomed(_) => {}
+            }
+        }
+        if handler.next_deadline().is_some_and(|deadline| deadline <= now) {
+            handler.expired(now);
+        }
+    }
+
+    fn act<H: Handler>(&mut self, handler: &mut H) {
+        let now = self.os.now();
+        for _ in 0..ACTIONS_MAX {
+            let Some(action) = self.next_action.take().or_else(|| handler.next_action()) else {
+                break;
+            };
+            match action {
+                Action::Connect { to, from, timeout } => self.dial(to, from, now + timeout),
+                Action::SendTo { socket, to, bytes } => self.send_datagram(socket, to, &bytes),
+                Action::HalfClose(peer) => {
+                    if let Some(conn) = self.conn(peer)
+                        && conn.output == Output::Open
+                    {
+                        conn.output = Output::Ending;
+                        self.writable.push_back(peer);
+                    }
+                }
+                Action::Finish { peer, why, within } => self.finish(peer, why, now + within),
+                Action::Close(peer, why) => self.doom(peer, why),
+                Action::Resume(peer) => {
+                    if let Some(conn) = self.conn(peer) {
+                        conn.resume();
+                        self.queue_read(peer);
+                    }
+                }
+                Action::Stop { within } => self.stop(within.map(|within| now + within)),
+            }
+        }
+        self.act_on_stop(now);
+    }
+
+    fn dial(&mut self, to: SocketAddr, from: Option<SocketAddr>, deadline: Instant) {
+        let peer = self.next_peer();
+        self.stats.dialed += 1;
+        match self.os.connect(to, from, peer) {
+            Ok(stream) => {
+                self.insert(peer, stream, Phase::Dialing, false);
+                // Writable is what a dialed socket becomes when the handshake is done.
+                self.conns[peer.slot as usize].writable = false;
+                self.timers.arm(deadline, peer);
+            }
+            // No socket, no slot: the handler hears of it as of any dial that failed.
+            Err(error) => {
+                // No slot was taken, but the serial has named this dial.
+                self.serial = peer.serial;
+                self.failed_dials.push((peer, CloseReason::failed(Call::Connect, &error)));
+            }
+        }
+    }
+
+    fn finish(&mut self, peer: PeerId, why: CloseReason, deadline: Instant) {
+        let Some(conn) = self.conn(peer) else { return };
+        match conn.phase {
+            Phase::Dialing => self.doom(peer, why),
+            Phase::Open => {
+                conn.begin_ending(why, deadline);
+                self.timers.arm(deadline, peer);
+                self.writable.push_back(peer);
+            }
+            Phase::Flushing(_) | Phase::Draining(_) | Phase::Doomed(_) => {}
+        }
+    }
+
+    fn stop(&mut self, deadline: Option<Instant>) {
+        // What waits in the kernel is looked at once more, whatever the last poll said.
+        self.quiet = false;
+        for listener in self.listeners.drain(..) {
+            self.os.close_listener(listener.into_inner());
+        }
+        match &mut self.stopping {
+            Some(stop) => stop.deadline = [stop.deadline, deadline].into_iter().flatten().min(),
+            None => {
+                self.stopping =
+                    Some(Stopping { deadline, turns: STOP_TURNS_MAX, finishing: false });
+            }
+        }
+    }
+
+    /// A stop first reads what has arrived, then finishes everybody, then cuts what is left.
+    fn act_on_stop(&mut self, now: Instant) {
+        let Some(stop) = &mut self.stopping else { return };
+        let overdue = stop.deadline.is_some_and(|deadline| deadline <= now);
+        stop.turns = stop.turns.saturating_sub(1);
+        let read_up = self.quiet && self.readable.is_empty();
+        if !stop.finishing && (read_up || stop.turns == 0 || overdue) {
+            stop.finishing = true;
+            let deadline = stop.deadline;
+            for peer in self.peers() {
+                self.finish(peer, CloseReason::Stopping, deadline.unwrap_or(now + FOR_EVER));
+            }
+        }
+        if overdue {
+            for peer in self.peers() {
+                self.doom(peer, CloseReason::NotFlushed);
+            }
+        }
+    }
+
+    fn stopped(&self) -> bool {
+        self.stopping.as_ref().is_some_and(|stop| stop.finishing) && self.conns.is_empty()
+    }
+
+    fn sweep<H: Handler>(&mut self, handler: &mut H) {
+        let now = self.os.now();
+        for (peer, why) in std::mem::take(&mut self.failed_dials) {
+            self.stats.closed += 1;
+            handler.closed(peer, why, now);
+        }
+        for peer in std::mem::take(&mut self.doomed) {
+            let conn = self.conns.remove(peer.slot as usize);
+            self.os.close(conn.stream);
+            self.stats.closed += 1;
+            let Phase::Doomed(why) = conn.phase else { unreachable!("doomed is never undone") };
+            log::log!(level_of(why), "closed {peer}: {why}");
+            handler.closed(peer, why, now);
+            self.listeners.iter_mut().for_each(Listener::retry);
+        }
+    }
+
+    /// Marks a connection for the sweep; the first reason stands.
+    fn doom(&mut self, peer: PeerId, why: CloseReason) {
+        if let Some(conn) = self.conn(peer)
+            && !matches!(conn.phase, Phase::Doomed(_))
+        {
+            conn.phase = Phase::Doomed(why);
+            self.doomed.push(peer);
+        }
+    }
+
+    /// The connection of this id, if it is not gone.
+    fn conn(&mut self, peer: PeerId) -> Option<&mut Conn<O::Stream>> {
+        self.conns.get_mut(peer.slot as usize).filter(|conn| conn.serial == peer.serial)
+    }
+
+    fn peers(&self) -> Vec<PeerId> {
+        self.conns.iter().map(|(slot, conn)| conn.id(slot as u32)).collect()
+    }
+
+    /// The id that the next `insert` must be given.
+    fn next_peer(&self) -> PeerId {
+        PeerId { serial: self.serial + 1, slot: self.conns.vacant_key() as u32 }
+    }
+
+    fn insert(&mut self, peer: PeerId, stream: O::Stream, phase: Phase, console: bool) {
+        self.serial = peer.serial;
+        let slot = self.conns.insert(Conn::new(stream, peer.serial, phase, console));
+        assert_eq!(slot as u32, peer.slot, "the slot is the one that the socket is registered for");
+    }
+
+    fn queue_read(&mut self, peer: PeerId) {
+        if let Some(conn) = self.conn(peer)
+            && conn.wants_read()
+            && !conn.in_readable
+        {
+            conn.in_readable = true;
+            self.readable.push_back(peer);
+        }
+    }
+
+    /// Tries stdin again: whose terminal it is changes without an event.
+    fn retry_console(&mut self) {
+        if let Some(peer) = self.console
+            && let Some(conn) = self.conn(peer)
+        {
+            conn.readable = true;
+            self.queue_read(peer);
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! The read phase: one recv a ready connection and turn, offered to the handler.
+
+use super::conn::{Conn, Input, Kept, Phase};
+use super::{CONSOLE_RETRY_MS, DRAIN_BYTES_MAX, READS_MAX, Reactor, SCRATCH_BYTES};
+use crate::handler::{Call, CloseReason, Handler, Origin, PeerId, Taken};
+use crate::os::Os;
+use std::io::{self, ErrorKind};
+use std::time::{Duration, Instant};
+
+/// What a recv came to.
+enum Received {
+    /// So many bytes are in the scratch buffer.
+    Bytes(usize),
+    /// Nothing now; an edge will tell.
+    Blocked,
+    /// Nothing now, and no edge will tell: the terminal is somebody else's.
+    Busy,
+    /// End of input.
+    End,
+    Failed(io::Error),
+}
+
+impl<O: Os> Reactor<O> {
+    pub(super) fn read<H: Handler>(&mut self, handler: &mut H) {
+        self.read_datagrams(handler);
+        for _ in 0..READS_MAX.min(self.readable.len()) {
+            let Some(peer) = self.readable.pop_front() else { break };
+            let Some(conn) = self.conn(peer) else { continue };
+            conn.in_readable = false;
+            match conn.phase {
+                Phase::Open => self.read_open(peer, handler),
+                Phase::Dialing => self.ask_dialed(peer, handler),
+                Phase::Draining(_) => self.drain(peer),
+                Phase::Flushing(_) | Phase::Doomed(_) => {}
+            }
+            self.queue_read(peer);
+        }
+    }
+
+    fn read_open<H: Handler>(&mut self, peer: PeerId, handler: &mut H) {
+        let now = self.os.now();
+        let Some(conn) = self.conn(peer) else { return };
+        if conn.kept.as_ref().is_some_and(|kept| kept.offer) {
+            conn.offer(&[], |bytes, seen| handler.received(peer, bytes, seen, now));
+            return;
+        }
+        if !conn.wants_read() {
+            return;
+        }
+        if conn.input == Input::AtEnd {
+            return self.end_input(peer, handler, now);
+        }
+        if !handler.reads(peer) {
+            conn.hold();
+            return;
+        }
+        match self.recv(peer) {
+            Received::Bytes(n) => {
+                let now = self.os.now();
+                let Reactor { conns, scratch, .. } = self;
+                conns[peer.slot as usize]
+                    .offer(&scratch[..n], |bytes, seen| handler.received(peer, bytes, seen, now));
+            }
+            Received::End => self.end_input(peer, handler, now),
+            Received::Blocked => {}
+            Received::Busy => {
+                self.timers.arm(now + Duration::from_millis(CONSOLE_RETRY_MS), peer);
+            }
+            Received::Failed(error) => {
+                if self.conns[peer.slot as usize].console {
+                    // A directory, an unplugged terminal: as good as the end of the operator's
+                    // words, and no reason to stop showing what the peers say.
+                    log::warn!("stdin: {error}; going on without it");
+                    self.end_input(peer, handler, now);
+                } else {
+                    self.doom(peer, CloseReason::failed(Call::Recv, &error));
+                }
+            }
+        }
+    }
+
+    fn end_input<H: Handler>(&mut self, peer: PeerId, handler: &mut H, now: Instant) {
+        let Some(conn) = self.conn(peer) else { return };
+        let rest = conn.kept.as_ref().map_or(&[][..], |kept| &kept.bytes);
+        if handler.ended(peer, rest, now) {
+            conn.input = Input::Ended;
+            conn.kept = None;
+        } else {
+            conn.input = Input::AtEnd;
+            conn.held = true;
+        }
+    }
+
+    /// One recv into the scratch buffer; keeps the readiness bits.
+    fn recv(&mut self, peer: PeerId) -> Received {
+        let Reactor { os, conns, scratch, stats, .. } = self;
+        let conn = &mut conns[peer.slot as usize];
+        stats.recvs += 1;
+        match os.recv(&mut conn.stream, scratch) {
+            Ok(0) => {
+                conn.readable = false;
+                Received::End
+            }
+            Ok(n) => {
+                stats.bytes_in += n as u64;
+                // epoll(7): a short read from a stream socket means that it is drained. But data
+                // and FIN arrive in one event, and the FIN is never announced again: then one more
+                // read is owed. A terminal gives a line a read, however many it has.
+                if n < SCRATCH_BYTES && !conn.end_hinted && !conn.console {
+                    conn.readable = false;
+                }
+                Received::Bytes(n)
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                conn.readable = false;
+                conn.end_hinted = false;
+                Received::Blocked
+            }
+            Err(error) if error.kind() == ErrorKind::ResourceBusy => {
+                conn.readable = false;
+                Received::Busy
+            }
+            Err(error) => {
+                conn.readable = false;
+                Received::Failed(error)
+            }
+        }
+    }
+
+    /// Reads and drops, so that the close does not destroy what the peer has not read yet.
+    fn drain(&mut self, peer: PeerId) {
+        let input = self.recv(peer);
+        let Some(conn) = self.conn(peer) else { return };
+        let Phase::Draining(ending) = &mut conn.phase else { return };
+        match input {
+            Received::Bytes(n) => {
+                ending.dropped += n;
+                if ending.dropped < DRAIN_BYTES_MAX {
+                    return;
+                }
+            }
+            Received::Blocked | Received::Busy => return,
+            // Its end, or a reset: nobody reads there any more.
+            Received::End | Received::Failed(_) => {}
+        }
+        let why = ending.why;
+        self.doom(peer, why);
+    }
+
+    fn ask_dialed<H: Handler>(&mut self, peer: PeerId, handler: &mut H) {
+        let Reactor { os, conns, .. } = self;
+        let conn = &mut conns[peer.slot as usize];
+        match os.connected(&mut conn.stream) {
+            Ok(true) => {
+                conn.phase = Phase::Open;
+                let now = self.os.now();
+                log::info!("opened {peer}: connected");
+                handler.opened(peer, Origin::Dialed, now);
+            }
+            // A spurious event.
+            Ok(false) => {
+                conn.writable = false;
+                conn.end_hinted = false;
+            }
+            Err(error) => self.doom(peer, CloseReason::failed(Call::Connect, &error)),
+        }
+    }
+}
+
+impl<S> Conn<S> {
+    /// Offers what is kept and `fresh` behind it, and keeps what is not consumed.
+    fn offer(&mut self, fresh: &[u8], mut received: impl FnMut(&[u8], usize) -> Taken) {
+        let taken = match self.kept.take() {
+            None => {
+                let taken = received(fresh, 0);
+                let rest = &fresh[taken.consumed..];
+                if !rest.is_empty() {
+                    let seen = rest.len();
+                    self.kept = Some(Box::new(Kept { bytes: rest.to_vec(), seen, offer: false }));
+                }
+                taken
+            }
+            Some(mut kept) => {
+                kept.bytes.extend_from_slice(fresh);
+                let taken = received(&kept.bytes, kept.seen);
+                kept.bytes.drain(..taken.consumed);
+                if !kept.bytes.is_empty() {
+                    kept.seen = kept.bytes.len();
+                    kept.offer = false;
+                    self.kept = Some(kept);
+                }
+                taken
+            }
+        };
+        if taken.hold {
+            self.hold();
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! Datagrams: a batch in, the handler is asked for each, a batch out. Knows neither TCP nor chat.
+//!
+//! Nothing is queued: an answer that the socket does not take at once is dropped and counted, as
+//! UDP may. A coalesced read (UDP_GRO) is split here, so that the handler sees single datagrams;
+//! answers that are the very bytes that came in leave together again (UDP_SEGMENT).
+
+use super::Reactor;
+use crate::handler::{Datagram, Handler};
+use crate::os::{Batch, BatchHead, DATAGRAM_BYTES, Os, Transmit};
+use crate::stats::Stats;
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+use std::ops::Range;
+
+/// Batches a turn and socket: at most 64 reads, so that a datagram storm leaves the connections
+/// their share.
+const BATCHES_MAX: usize = 2;
+
+/// Failed reads a turn and socket. Each takes one ICMP error off the socket; somebody who sends
+/// many must not keep us here.
+const ERRORS_MAX: usize = 64;
+
+pub(super) struct UdpSocket<U> {
+    udp: U,
+    ready: bool,
+}
+
+impl<U> UdpSocket<U> {
+    pub(super) fn new(udp: U) -> Self {
+        UdpSocket { udp, ready: false }
+    }
+
+    pub(super) fn note(&mut self) {
+        self.ready = true;
+    }
+
+    pub(super) fn is_ready(&self) -> bool {
+        self.ready
+    }
+}
+
+impl<O: Os> Reactor<O> {
+    /// The part of the read phase that is for datagrams.
+    pub(super) fn read_datagrams<H: Handler>(&mut self, handler: &mut H) {
+        for index in 0..self.udps.len() {
+            let (mut batches, mut errors) = (0, 0);
+            while self.udps[index].ready && batches < BATCHES_MAX && errors < ERRORS_MAX {
+                let batch = self.batch.get_or_insert_default();
+                match self.os.recvfrom(&mut self.udps[index].udp, batch) {
+                    Ok(reads) => {
+                        batches += 1;
+                        self.answer(index, reads, handler);
+                    }
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                        self.udps[index].ready = false;
+                    }
+                    Err(error) => {
+                        errors += 1;
+                        self.stats.datagram_errors += 1;
+                        log::debug!("recvfrom: {error}");
+                    }
+                }
+            }
+        }
+    }
+
+    fn answer<H: Handler>(&mut self, index: usize, reads: usize, handler: &mut H) {
+        let now = self.os.now();
+        let Reactor { os, udps, batch, stats, .. } = self;
+        let Some(Batch { bytes, heads }) = batch.as_deref() else { return };
+        let udp = &mut udps[index].udp;
+        for (head, bytes) in heads[..reads].iter().zip(bytes.chunks(DATAGRAM_BYTES)) {
+            let mut send = |bytes: &[u8], stride| {
+                let transmit = Transmit { to: head.from, from: head.to, bytes, stride };
+                let sent = os.sendto(udp, &transmit);
+                count_sent(stats, &transmit, sent);
+            };
+            // Neighbours that go back as they came, not sent yet.
+            let mut echoes: Option<Range<usize>> = None;
+            for piece in pieces(head) {
+                let datagram = Datagram {
+                    socket: index,
+                    from: head.from,
+                    to: head.to,
+                    bytes: &bytes[piece.clone()],
+                };
+                let Some(answer) = handler.datagram(datagram, now) else { continue };
+                let echo = std::ptr::eq(answer, datagram.bytes);
+                match &mut echoes {
+                    Some(run) if echo && run.end == piece.start => run.end = piece.end,
+                    _ => {
+                        if let Some(run) = echoes.take() {
+                            send(&bytes[run], head.stride);
+                        }
+                        if echo {
+                            echoes = Some(piece);
+                        } else {
+                            send(answer, answer.len());
+                        }
+                    }
+                }
+            }
+            if let Some(run) = echoes {
+                send(&bytes[run], head.stride);
+            }
+            stats.datagrams_in += pieces(head).count() as u64;
+        }
+    }
+
+    /// Sends one datagram of the program's own.
+    pub(super) fn send_datagram(&mut self, socket: usize, to: SocketAddr, bytes: &[u8]) {
+        let Some(udp) = self.udps.get_mut(socket) else { return };
+        let transmit = Transmit { to, from: None, bytes, stride: bytes.len() };
+        let sent = self.os.sendto(&mut udp.udp, &transmit);
+        count_sent(&mut self.stats, &transmit, sent);
+    }
+}
+
+fn count_sent(stats: &mut Stats, transmit: &Transmit<'_>, sent: io::Result<()>) {
+    let datagrams = transmit.bytes.len().div_ceil(transmit.stride.max(1)).max(1) as u64;
+    match sent {
+        Ok(()) => stats.datagrams_out += datagrams,
+        Err(error) => {
+            stats.datagrams_dropped += datagrams;
+            log::debug!("sendto {}: {error}: dropped", transmit.to);
+        }
+    }
+}
+
+/// Where the datagrams of one read lie: pieces of `stride`, the last one shorter; one empty piece
+/// for an empty datagram.
+fn pieces(head: &BatchHead) -> impl Iterator<Item = Range<usize>> {
+    let BatchHead { len, stride, .. } = *head;
+    let step = if stride == 0 { len.max(1) } else { stride };
+    (0..len.max(1)).step_by(step).map(move |start| start..len.min(start + step))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_read_is_cut_into_its_datagrams() {
+        let from = SocketAddr::from(([127, 0, 0, 1], 1));
+        for (len, stride, starts) in
+            [(10, 4, &[0, 4, 8][..]), (8, 4, &[0, 4]), (4, 4, &[0]), (3, 4, &[0]), (0, 0, &[0])]
+        {
+            let head = BatchHead { from, to: None, len, stride };
+            let cut: Vec<Range<usize>> = pieces(&head).collect();
+            assert_eq!(cut.iter().map(|piece| piece.start).collect::<Vec<_>>(), starts);
+            assert_eq!(cut.iter().map(|piece| piece.len()).sum::<usize>(), len);
+            assert_eq!(cut.last().map(|piece| piece.end), Some(len));
+        }
+    }
+}

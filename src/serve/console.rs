@@ -1,0 +1,129 @@
+//! The operator's console: words in, what peers say out. One more reader of the room, which copies
+//! whole messages into one bounded screen buffer and only when that is empty; so a terminal that is
+//! stopped, or a pipe that nobody reads, costs one buffer and delays nobody.
+
+use crate::chat::Chat;
+use crate::handler::{PeerId, Slices};
+use crate::visible::visible_into;
+use crate::wire::{self, Protocol};
+use std::io::Write as _;
+
+/// The screen buffer is filled until it holds so much. A pipe takes 64 KiB at once.
+const SCREEN_BYTES: usize = 64 * 1024;
+
+/// What stdin and stdout are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConsoleMode {
+    /// Left alone.
+    Off,
+    /// Commands are read, nothing is shown.
+    Commands,
+    /// The operator talks and hears.
+    Chat,
+}
+
+/// What a line of the operator means.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Word<'a> {
+    /// Said to all peers.
+    Say(&'a [u8]),
+    /// Stop the server.
+    Quit,
+    /// An empty line.
+    Nothing,
+    /// No such command: refused, never relayed.
+    Unknown(&'a [u8]),
+}
+
+impl<'a> Word<'a> {
+    /// `text` is a line without its ending. A `/` begins a command in every protocol, `//` says
+    /// a line that begins with one.
+    pub(super) fn parse(text: &'a [u8]) -> Self {
+        match text {
+            [] => Word::Nothing,
+            [b'/', b'/', ..] => Word::Say(&text[1..]),
+            b"/quit" => Word::Quit,
+            [b'/', ..] => Word::Unknown(text),
+            _ => Word::Say(text),
+        }
+    }
+}
+
+/// The console of a server.
+pub(super) struct Console {
+    pub(super) peer: PeerId,
+    mode: ConsoleMode,
+    protocol: Protocol,
+    /// stdout is a terminal: bytes are made visible before they reach it.
+    terminal: bool,
+    screen: Vec<u8>,
+    sent: usize,
+    /// In a line that was refused as too long, until its end.
+    pub(super) discarding: bool,
+}
+
+impl Console {
+    pub(super) fn new(peer: PeerId, mode: ConsoleMode, protocol: Protocol, terminal: bool) -> Self {
+        let screen = Vec::new();
+        Console { peer, mode, protocol, terminal, screen, sent: 0, discarding: false }
+    }
+
+    /// True where the operator hears and is heard.
+    pub(super) fn talks(&self) -> bool {
+        self.mode == ConsoleMode::Chat
+    }
+
+    pub(super) fn pending<'a>(&'a mut self, chat: &mut Chat, slices: &mut Slices<'a>) {
+        if self.talks() && self.sent == self.screen.len() {
+            self.fill(chat);
+        }
+        slices.push(&self.screen[self.sent..]);
+    }
+
+    pub(super) fn sent(&mut self, n: usize) {
+        self.sent += n;
+        if self.sent == self.screen.len() {
+            self.screen = Vec::new();
+            self.sent = 0;
+        }
+    }
+
+    fn fill(&mut self, chat: &mut Chat) {
+        let Console { screen, terminal, protocol, .. } = self;
+        let missed = chat.read(self.peer, |author, halves| {
+            match (*protocol, *terminal) {
+                // The chat has made its text visible before it entered the log.
+                (Protocol::Chat, _) | (_, false) => screen.extend(halves.concat()),
+                (Protocol::Lines | Protocol::Raw, true) => {
+                    let _ = write!(screen, "#{author} ");
+                    visible_into(wire::text(&halves.concat()), screen);
+                    screen.push(b'\n');
+                }
+            }
+            screen.len() < SCREEN_BYTES
+        });
+        if missed > 0 {
+            log::warn!("the console missed {missed} messages: stdout takes them too slowly");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slash_begins_a_command_and_two_say_one() {
+        for (text, word) in [
+            (&b"hello"[..], Word::Say(b"hello")),
+            (b"", Word::Nothing),
+            (b"/quit", Word::Quit),
+            (b"/quit now", Word::Unknown(b"/quit now")),
+            (b"/", Word::Unknown(b"/")),
+            (b"//quit", Word::Say(b"/quit")),
+            (b" /quit", Word::Say(b" /quit")),
+        ] {
+            assert_eq!(Word::parse(text), word);
+        }
+    }
+}

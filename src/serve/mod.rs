@@ -1,0 +1,90 @@
+//! `reactor serve`: TCP chat and UDP echo in one process.
+
+mod console;
+mod server;
+
+pub use console::ConsoleMode;
+pub use server::{STOP_WITHIN, Server};
+
+use crate::log_queue::LogQueue;
+use crate::os::Os;
+use crate::reactor::Reactor;
+use crate::wire::Protocol;
+use std::io;
+use std::net::SocketAddr;
+
+/// What `serve` needs to know, checked.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where to listen for connections.
+    pub tcp: Vec<SocketAddr>,
+    /// Where to answer datagrams.
+    pub udp: Vec<SocketAddr>,
+    /// What a message is.
+    pub protocol: Protocol,
+    /// Longest line in bytes, at most [`crate::chat::LINE_LEN_LIMIT`].
+    pub line_len_max: usize,
+    /// What stdin and stdout are for.
+    pub console: ConsoleMode,
+    /// stdout is a terminal.
+    pub stdout_is_terminal: bool,
+}
+
+/// Why `serve` could not start, or had to stop.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A socket could not be bound.
+    #[error("bind {transport} {at}: {source}{}", hint(.source))]
+    Bind {
+        /// `tcp` or `udp`.
+        transport: &'static str,
+        /// The address that was asked for.
+        at: SocketAddr,
+        /// bind(2)'s or listen(2)'s error.
+        source: io::Error,
+    },
+    /// The loop itself failed.
+    #[error(transparent)]
+    Loop(#[from] io::Error),
+}
+
+/// What to try.
+fn hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "; stop the program that has it, or take port 0 for a free one",
+        io::ErrorKind::AddrNotAvailable => "; no interface here has that address",
+        io::ErrorKind::PermissionDenied => "; ports below 1024 need a privilege",
+        _ => "",
+    }
+}
+
+/// Binds everything, tells where, and serves until a stop is complete. The `listening` lines go to
+/// `log` whatever its level: `listening TRANSPORT ADDRESS SERVICE`, for scripts too.
+pub fn run<O: Os>(os: O, options: &Options, log: &LogQueue) -> Result<(), Error> {
+    let mut server = Server::new(
+        options.protocol,
+        options.line_len_max,
+        options.console,
+        options.stdout_is_terminal,
+    );
+    let mut reactor = Reactor::new(os, log.clone());
+    for &at in &options.tcp {
+        let bind = |source| Error::Bind { transport: "tcp", at, source };
+        let bound = reactor.listen(at).map_err(bind)?;
+        log.say(&format!("listening tcp {bound} {}", options.protocol.word()));
+    }
+    for &at in &options.udp {
+        let bind = |source| Error::Bind { transport: "udp", at, source };
+        let bound = reactor.bind_udp(at, false).map_err(bind)?;
+        server.bound_udp(bound);
+        log.say(&format!("listening udp {bound} echo"));
+    }
+    if options.console != ConsoleMode::Off
+        && let Err(error) = reactor.open_console(&mut server)
+    {
+        log::warn!("stdin and stdout: {error}; going on without a console");
+    }
+    reactor.run(&mut server)?;
+    log::info!("stopped: {:?}", reactor.stats());
+    Ok(())
+}

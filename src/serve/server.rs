@@ -1,0 +1,327 @@
+//! The handler of `reactor serve`: bytes to lines to the chat, datagrams to the echo, the console
+//! and the signals.
+
+use super::console::{Console, ConsoleMode, Word};
+use crate::chat::{Chat, LAST_WORDS, Said};
+use crate::echo::Echo;
+use crate::handler::{
+    Action, CloseReason, Datagram, Handler, Origin, PeerId, Signal, Slices, Taken,
+};
+use crate::timers::Timers;
+use crate::visible::visible;
+use crate::wire::{self, Lines, Protocol};
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+/// How long a text may stand without a newline until its sender is told that chat wants lines.
+/// Nobody pauses so long in the middle of a paste; who waits for an answer does.
+const NEWLINE_HINT_AFTER: Duration = Duration::from_secs(2);
+
+/// How long a peer that ended its input has to take what it is still owed.
+const LEAVE_FLUSH: Duration = Duration::from_secs(5);
+
+/// How long a stop waits for the peers to take what they are owed.
+pub const STOP_WITHIN: Duration = Duration::from_secs(5);
+
+/// The program of `reactor serve`.
+pub struct Server {
+    protocol: Protocol,
+    line_len_max: usize,
+    chat: Chat,
+    echo: Echo,
+    console_mode: ConsoleMode,
+    stdout_is_terminal: bool,
+    console: Option<Console>,
+    /// Peers (chat) with a text that no newline has ended.
+    unfinished: BTreeMap<PeerId, Hint>,
+    /// When those are to be told.
+    hints: Timers<PeerId>,
+    actions: VecDeque<Action>,
+    stopping: bool,
+}
+
+/// The hint `no newline yet` for one peer: given once in its life.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Hint {
+    Due(Instant),
+    Given,
+}
+
+impl Server {
+    /// A server without peers. `line_len_max` is checked against
+    /// [`crate::chat::LINE_LEN_LIMIT`] by whoever parsed it.
+    pub fn new(
+        protocol: Protocol,
+        line_len_max: usize,
+        console_mode: ConsoleMode,
+        stdout_is_terminal: bool,
+    ) -> Self {
+        Server {
+            protocol,
+            line_len_max,
+            chat: Chat::new(protocol, line_len_max),
+            echo: Echo::default(),
+            console_mode,
+            stdout_is_terminal,
+            console: None,
+            unfinished: BTreeMap::new(),
+            hints: Timers::new(),
+            actions: VecDeque::new(),
+            stopping: false,
+        }
+    }
+
+    /// Tells of a UDP socket that was bound for the echo.
+    pub fn bound_udp(&mut self, at: SocketAddr) {
+        self.echo.bound(at);
+    }
+
+    fn receive_lines(&mut self, peer: PeerId, bytes: &[u8], seen: usize, now: Instant) -> Taken {
+        let mut lines = Lines::new(bytes, seen, self.line_len_max);
+        while let Some(line) = lines.next() {
+            let said = match line {
+                Ok(line) => self.say(peer, line),
+                Err(wire::TooLong) => Said::TooLong,
+            };
+            match (said, line) {
+                (Said::Hold, Ok(line)) => {
+                    lines.put_back(line);
+                    return Taken { consumed: lines.consumed(), hold: self.chat.holds(peer) };
+                }
+                (Said::TooLong, _) => {
+                    self.refuse_too_long(peer);
+                    return Taken { consumed: bytes.len(), hold: false };
+                }
+                _ => {}
+            }
+        }
+        let consumed = lines.consumed();
+        if self.protocol == Protocol::Chat {
+            self.note_unfinished(peer, consumed < bytes.len(), now);
+        }
+        Taken { consumed, hold: false }
+    }
+
+    /// One line, with or without its ending.
+    fn say(&mut self, peer: PeerId, line: &[u8]) -> Said {
+        match self.protocol {
+            Protocol::Chat => match wire::text(line) {
+                [] => Said::Yes, // an empty line says nothing
+                text => self.chat.say(peer, text),
+            },
+            Protocol::Lines | Protocol::Raw => self.chat.say(peer, line),
+        }
+    }
+
+    fn refuse_too_long(&mut self, peer: PeerId) {
+        let len_max = self.line_len_max;
+        self.chat.tell(peer, format_args!("line too long: at most {len_max} bytes"));
+        self.chat.throw_out(peer);
+        let why = CloseReason::TooLong;
+        self.actions.push_back(Action::Finish { peer, why, within: LAST_WORDS });
+    }
+
+    fn note_unfinished(&mut self, peer: PeerId, unfinished: bool, now: Instant) {
+        if !unfinished && self.unfinished.is_empty() {
+            return;
+        }
+        match self.unfinished.get(&peer) {
+            None if unfinished => {
+                let at = now + NEWLINE_HINT_AFTER;
+                self.unfinished.insert(peer, Hint::Due(at));
+                self.hints.arm(at, peer);
+            }
+            Some(&Hint::Due(at)) if !unfinished => {
+                self.unfinished.remove(&peer);
+                self.hints.disarm(at, peer);
+            }
+            _ => {}
+        }
+    }
+
+    fn is_console(&self, peer: PeerId) -> bool {
+        self.console.as_ref().is_some_and(|console| console.peer == peer)
+    }
+
+    fn receive_words(&mut self, peer: PeerId, bytes: &[u8], seen: usize) -> Taken {
+        let mut lines = Lines::new(bytes, seen, self.line_len_max);
+        while let Some(line) = lines.next() {
+            let Some(console) = &mut self.console else { break };
+            match line {
+                Ok(_) if console.discarding => console.discarding = false,
+                Ok(line) => {
+                    if !self.hear_word(peer, line) {
+                        lines.put_back(line);
+                        return Taken { consumed: lines.consumed(), hold: self.chat.holds(peer) };
+                    }
+                }
+                Err(wire::TooLong) => {
+                    if !std::mem::replace(&mut console.discarding, true) {
+                        log::warn!("stdin: line too long: at most {} bytes", self.line_len_max);
+                    }
+                    // The line's end, if it is in these bytes, ends the discarding.
+                    let rest = &bytes[lines.consumed()..];
+                    let end = rest.iter().position(|&byte| byte == b'\n');
+                    let consumed = end.map_or(bytes.len(), |end| lines.consumed() + end + 1);
+                    console.discarding = end.is_none();
+                    if consumed < bytes.len() {
+                        let taken = self.receive_words(peer, &bytes[consumed..], 0);
+                        return Taken { consumed: consumed + taken.consumed, hold: taken.hold };
+                    }
+                    return Taken { consumed, hold: false };
+                }
+            }
+        }
+        Taken { consumed: lines.consumed(), hold: false }
+    }
+
+    /// One line of the operator. False where the room is full: it is to be heard again.
+    fn hear_word(&mut self, peer: PeerId, line: &[u8]) -> bool {
+        let text = wire::text(line);
+        match Word::parse(text) {
+            Word::Quit => self.stop("/quit"),
+            // The tutorial's server ends on an empty message; a chat must not, by an accident.
+            Word::Nothing if self.protocol == Protocol::Raw => self.stop("an empty message"),
+            Word::Nothing => {}
+            Word::Unknown(word) => {
+                let word = String::from_utf8_lossy(word);
+                log::warn!("unknown command {}; // says a line that begins with /", visible(&word));
+            }
+            Word::Say(_) if !self.console.as_ref().is_some_and(Console::talks) => {
+                log::warn!("only commands are read here (--console commands)");
+            }
+            Word::Say(text) => {
+                let said = match self.protocol {
+                    Protocol::Lines => self.chat.say(peer, &[text, b"\n"].concat()),
+                    Protocol::Chat | Protocol::Raw => self.chat.say(peer, text),
+                };
+                if said == Said::TooLong {
+                    log::warn!("stdin: line too long: at most {} bytes", self.line_len_max);
+                }
+                return said != Said::Hold;
+            }
+        }
+        true
+    }
+
+    fn stop(&mut self, cause: &str) {
+        let within = if self.stopping { Duration::ZERO } else { STOP_WITHIN };
+        if !self.stopping {
+            log::info!("stopping: {cause}");
+            self.chat.tell_all("the server is stopping");
+        }
+        self.stopping = true;
+        self.actions.push_back(Action::Stop { within: Some(within) });
+    }
+}
+
+impl Handler for Server {
+    fn opened(&mut self, peer: PeerId, origin: Origin, _now: Instant) {
+        if origin != Origin::Console {
+            return self.chat.join(peer);
+        }
+        let console = Console::new(peer, self.console_mode, self.protocol, self.stdout_is_terminal);
+        if console.talks() {
+            self.chat.join_console(peer);
+        }
+        self.console = Some(console);
+    }
+
+    fn reads(&mut self, peer: PeerId) -> bool {
+        !self.chat.holds(peer)
+    }
+
+    fn received(&mut self, peer: PeerId, bytes: &[u8], seen: usize, now: Instant) -> Taken {
+        if self.is_console(peer) {
+            return self.receive_words(peer, bytes, seen);
+        }
+        match self.protocol {
+            Protocol::Chat | Protocol::Lines => self.receive_lines(peer, bytes, seen, now),
+            Protocol::Raw => match self.chat.say(peer, bytes) {
+                Said::Hold => Taken { consumed: 0, hold: self.chat.holds(peer) },
+                Said::Yes | Said::TooLong => Taken { consumed: bytes.len(), hold: false },
+            },
+        }
+    }
+
+    fn ended(&mut self, peer: PeerId, rest: &[u8], _now: Instant) -> bool {
+        if self.is_console(peer) {
+            return rest.is_empty() || self.hear_word(peer, rest) || !self.chat.holds(peer);
+        }
+        // What no newline ended is a line all the same: whoever sent it will never end it.
+        let said = match self.protocol {
+            _ if rest.is_empty() => Said::Yes,
+            Protocol::Lines => self.say(peer, &[rest, b"\n"].concat()),
+            Protocol::Chat | Protocol::Raw => self.say(peer, rest),
+        };
+        if said == Said::Hold {
+            return !self.chat.holds(peer);
+        }
+        if said == Said::TooLong {
+            self.refuse_too_long(peer);
+            return true;
+        }
+        self.chat.leave(peer);
+        let why = CloseReason::Left;
+        self.actions.push_back(Action::Finish { peer, why, within: LEAVE_FLUSH });
+        true
+    }
+
+    fn closed(&mut self, peer: PeerId, _why: CloseReason, _now: Instant) {
+        self.chat.gone(peer);
+        if let Some(Hint::Due(at)) = self.unfinished.remove(&peer) {
+            self.hints.disarm(at, peer);
+        }
+        if self.is_console(peer) {
+            self.console = None;
+        }
+    }
+
+    fn datagram<'a>(&'a mut self, datagram: Datagram<'a>, _now: Instant) -> Option<&'a [u8]> {
+        self.echo.answers(datagram.from).then_some(datagram.bytes)
+    }
+
+    fn signalled(&mut self, signal: Signal, _now: Instant) {
+        match signal {
+            Signal::Interrupt => self.stop("SIGINT"),
+            Signal::Terminate => self.stop("SIGTERM"),
+            Signal::Hangup => self.stop("SIGHUP"),
+            Signal::Continue => {}
+        }
+    }
+
+    fn expired(&mut self, now: Instant) {
+        while let Some(peer) = self.hints.expire(now) {
+            self.unfinished.insert(peer, Hint::Given);
+            let hint = "no newline yet: end the line, or ask for --protocol raw";
+            self.chat.tell(peer, format_args!("{hint}"));
+        }
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        self.hints.next()
+    }
+
+    fn next_dirty(&mut self) -> Option<PeerId> {
+        self.chat.next_dirty()
+    }
+
+    fn next_action(&mut self) -> Option<Action> {
+        self.actions.pop_front().or_else(|| self.chat.next_action())
+    }
+
+    fn pending<'a>(&'a mut self, peer: PeerId, slices: &mut Slices<'a>) {
+        match &mut self.console {
+            Some(console) if console.peer == peer => console.pending(&mut self.chat, slices),
+            _ => self.chat.pending(peer, slices),
+        }
+    }
+
+    fn sent(&mut self, peer: PeerId, n: usize, _now: Instant) {
+        match &mut self.console {
+            Some(console) if console.peer == peer => console.sent(n),
+            _ => self.chat.sent(peer, n),
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! What the loop counts: one struct of plain counters, all of them since the start.
+
+/// Counters of one [`crate::reactor::Reactor`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Times round the loop.
+    pub turns: u64,
+    /// Connections accepted.
+    pub accepted: u64,
+    /// accept calls that failed, but for `WouldBlock`.
+    pub accept_failed: u64,
+    /// Dials begun.
+    pub dialed: u64,
+    /// Connections and dials that ended.
+    pub closed: u64,
+    /// Events whose connection was gone.
+    pub stale_events: u64,
+    /// recv calls on connections.
+    pub recvs: u64,
+    /// Bytes they brought.
+    pub bytes_in: u64,
+    /// send calls on connections.
+    pub sends: u64,
+    /// Bytes they took.
+    pub bytes_out: u64,
+    /// Sends that took less than they were offered, or nothing.
+    pub sends_blocked: u64,
+    /// Datagrams received.
+    pub datagrams_in: u64,
+    /// Datagrams sent.
+    pub datagrams_out: u64,
+    /// Datagrams dropped because sending them would have blocked or failed.
+    pub datagrams_dropped: u64,
+    /// recvfrom calls that failed, but for `WouldBlock`: ICMP errors.
+    pub datagram_errors: u64,
+}

@@ -1,0 +1,196 @@
+//! Bytes into messages. Pure: no peer, no socket.
+//!
+//! A line ends at LF; a CR right before it is part of the ending (RFC 5234's CRLF, and telnet's).
+//! A lone CR is text. Lines are bytes: what encoding they hold is the reader's business.
+
+/// How long a line may be by default, in bytes without its ending. 64 KiB, the size of one read:
+/// no person types it, and what a peer can make us keep stays under two reads.
+pub const LINE_LEN_MAX: usize = 64 * 1024;
+
+/// What a message is, for all peers of a server alike. docs/PROTOCOL.md has the grammar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// A line of UTF-8; names, notices, greetings.
+    Chat,
+    /// A line of any bytes, passed on verbatim with its ending.
+    Lines,
+    /// What one recv brought, passed on verbatim.
+    Raw,
+}
+
+impl Protocol {
+    /// The word of the command line and of the `listening` line.
+    pub fn word(self) -> &'static str {
+        match self {
+            Protocol::Chat => "chat",
+            Protocol::Lines => "lines",
+            Protocol::Raw => "raw",
+        }
+    }
+}
+
+/// A line went over the length limit; nothing of it is handed out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooLong;
+
+/// Whole lines at the front of `bytes`, one by one.
+///
+/// After the last one `consumed` says how much they took; the rest is the start of a line that has
+/// not ended yet and is to be offered again with what follows.
+pub struct Lines<'a> {
+    bytes: &'a [u8],
+    consumed: usize,
+    searched: usize,
+    len_max: usize,
+}
+
+impl<'a> Lines<'a> {
+    /// `bytes[..seen]` are known to hold no LF (they were the rest of the last call) and are not
+    /// searched again: a peer that sends byte by byte costs one look at each.
+    pub fn new(bytes: &'a [u8], seen: usize, len_max: usize) -> Self {
+        debug_assert!(memchr::memchr(b'\n', &bytes[..seen]).is_none(), "a seen LF");
+        Lines { bytes, consumed: 0, searched: seen, len_max }
+    }
+
+    /// Bytes of all lines handed out so far, endings included.
+    pub fn consumed(&self) -> usize {
+        self.consumed
+    }
+
+    /// Takes the last line back: it will be offered again.
+    pub fn put_back(&mut self, line: &[u8]) {
+        debug_assert!(self.consumed >= line.len(), "only what was taken can be put back");
+        self.consumed -= line.len();
+        self.searched = self.consumed;
+    }
+}
+
+impl<'a> Iterator for Lines<'a> {
+    /// A whole line with its ending, LF or CRLF; see [`text`].
+    type Item = Result<&'a [u8], TooLong>;
+
+    /// None: no further line has ended. `TooLong` as soon as it is certain, whether or not the
+    /// line's end has come; there is no line after it.
+    fn next(&mut self) -> Option<Self::Item> {
+        let end = memchr::memchr(b'\n', &self.bytes[self.searched..]);
+        let end = end.map(|at| self.searched + at + 1);
+        self.searched = end.unwrap_or(self.bytes.len());
+        let line = &self.bytes[self.consumed..self.searched];
+        // An unfinished line may end in a CR that will turn out to be part of the ending.
+        let text_len = if end.is_some() { text(line).len() } else { text_at_least(line) };
+        if text_len > self.len_max {
+            return Some(Err(TooLong));
+        }
+        self.consumed = end?;
+        Some(Ok(line))
+    }
+}
+
+/// A line without its ending.
+pub fn text(line: &[u8]) -> &[u8] {
+    let line = line.strip_suffix(b"\n").unwrap_or(line);
+    line.strip_suffix(b"\r").unwrap_or(line)
+}
+
+fn text_at_least(unfinished: &[u8]) -> usize {
+    unfinished.len() - usize::from(unfinished.last() == Some(&b'\r'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Feeds `stream` in pieces as the loop does: rest and news together, the rest marked as seen.
+    fn feed(pieces: &[&[u8]], len_max: usize) -> (Vec<Vec<u8>>, bool, Vec<u8>) {
+        let (mut out, mut kept) = (Vec::new(), Vec::new());
+        for piece in pieces {
+            let seen = kept.len();
+            kept.extend_from_slice(piece);
+            let mut lines = Lines::new(&kept, seen, len_max);
+            for line in lines.by_ref() {
+                match line {
+                    Ok(line) => out.push(line.to_vec()),
+                    Err(TooLong) => return (out, true, Vec::new()),
+                }
+            }
+            let consumed = lines.consumed();
+            kept.drain(..consumed);
+        }
+        (out, false, kept)
+    }
+
+    #[test]
+    fn every_split_gives_the_same_lines() {
+        let stream = b"one\r\n\ntwo\rstill two\n\r\n\r\r\nrest";
+        let whole = feed(&[stream], 100);
+        assert_eq!(
+            whole.0,
+            [&b"one\r\n"[..], b"\n", b"two\rstill two\n", b"\r\n", b"\r\r\n"].map(<[u8]>::to_vec)
+        );
+        for first in 0..=stream.len() {
+            for second in first..=stream.len() {
+                let parts = [&stream[..first], &stream[first..second], &stream[second..]];
+                assert_eq!(feed(&parts, 100), whole, "split at {first} and {second}");
+            }
+        }
+    }
+
+    #[test]
+    fn text_loses_lf_and_the_one_cr_before_it() {
+        for (line, without) in [
+            (&b"a\n"[..], &b"a"[..]),
+            (b"a\r\n", b"a"),
+            (b"a\r\r\n", b"a\r"),
+            (b"\n", b""),
+            (b"\r\n", b""),
+            (b"a\rb\n", b"a\rb"),
+            (b"no end", b"no end"),
+        ] {
+            assert_eq!(text(line), without);
+        }
+    }
+
+    #[test]
+    fn a_line_of_exactly_the_limit_passes_with_either_ending_at_every_split() {
+        for stream in [&b"12345678\n"[..], b"12345678\r\n"] {
+            for at in 0..=stream.len() {
+                let (lines, too_long, _) = feed(&[&stream[..at], &stream[at..]], 8);
+                assert_eq!((lines.len(), too_long), (1, false), "split at {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_line_over_the_limit_is_refused_at_every_split_and_nothing_of_it_is_handed_out() {
+        for stream in [&b"ok\n123456789\n"[..], b"ok\n123456789\r\n", b"ok\n12345678\r\r\n"] {
+            for at in 0..=stream.len() {
+                let (lines, too_long, _) = feed(&[&stream[..at], &stream[at..]], 8);
+                assert_eq!(lines, [b"ok\n".to_vec()]);
+                assert!(too_long, "split at {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_line_without_end_is_refused_before_its_end_comes() {
+        assert!(feed(&[b"1234", b"5678", b"9"], 8).1);
+        assert!(!feed(&[b"1234", b"5678"], 8).1);
+    }
+
+    #[test]
+    fn nul_and_every_byte_pass() {
+        let stream: Vec<u8> = (0..=255).chain([b'\n']).collect();
+        let (lines, _, _) = feed(&[&stream], 300);
+        assert_eq!(lines.concat(), stream);
+    }
+
+    #[test]
+    fn a_line_put_back_comes_again() {
+        let mut lines = Lines::new(b"a\nb\n", 0, 9);
+        lines.next();
+        let b = lines.next().unwrap().unwrap();
+        lines.put_back(b);
+        assert_eq!(lines.consumed(), 2);
+        assert_eq!(lines.next(), Some(Ok(&b"b\n"[..])));
+    }
+}
