@@ -398,3 +398,6 @@ impl std::fmt::Write for Text<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;
