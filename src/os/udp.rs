@@ -130,9 +130,8 @@ impl Udp {
 }
 
 /// quinn-udp's options, less its path-MTU probing: QUIC wants no fragments, an echo must give back
-/// datagrams that are longer than the MTU. Over IPv4 the kernel's own setting is restored. Over
-/// IPv6 quinn-udp sets IPV6_DONTFRAG besides, which no safe call here can take back: there a
-/// datagram longer than the MTU fails with EMSGSIZE, and the caller counts it.
+/// datagrams that are longer than the MTU. The kernel's own settings are restored, IPV6_DONTFRAG
+/// included.
 fn state_that_fragments(socket: &Socket, v6: bool) -> io::Result<UdpSocketState> {
     let v4_before = sockopt::ip_mtu_discover(socket)?;
     let v6_before = if v6 { Some(sockopt::ipv6_mtu_discover(socket)?) } else { None };
@@ -140,6 +139,7 @@ fn state_that_fragments(socket: &Socket, v6: bool) -> io::Result<UdpSocketState>
     sockopt::set_ip_mtu_discover(socket, v4_before)?;
     if let Some(before) = v6_before {
         sockopt::set_ipv6_mtu_discover(socket, before)?;
+        nix::sys::socket::setsockopt(socket, nix::sys::socket::sockopt::Ipv6DontFrag, &false)?;
     }
     Ok(state)
 }
@@ -260,6 +260,14 @@ mod tests {
     fn an_ipv6_socket_of_one_address_leaves_ipv4_alone() {
         let Ok(udp) = Udp::bind("[::1]:0".parse().unwrap(), false) else { return };
         Udp::bind(at(&udp, "127.0.0.1"), false).expect("the same port of IPv4 is free");
+    }
+
+    #[test]
+    fn over_ipv6_a_datagram_longer_than_the_mtu_goes_in_fragments() {
+        if StdSocket::bind("[::1]:0").is_err() {
+            return eprintln!("skipped: no IPv6 here");
+        }
+        echoes(&bind("[::1]:0"), &client("[::1]:0"), "::1", &[7; 65_507]);
     }
 
     #[test]
