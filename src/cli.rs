@@ -133,8 +133,8 @@ impl ServeArgs {
     /// Resolves the addresses; may block on a name server.
     pub fn options(&self, stdout_is_terminal: bool) -> Result<serve::Options, Error> {
         let line_len_max = usize::try_from(self.line_max.as_u64()).unwrap_or(usize::MAX);
-        if line_len_max == 0 || line_len_max > chat::LINE_LEN_LIMIT {
-            let limit = chat::LINE_LEN_LIMIT;
+        let limit = chat::line_len_limit(chat::LOG_BYTES);
+        if line_len_max == 0 || line_len_max > limit {
             return Err(Error::Usage(format!("--line-max {}: 1 to {limit} bytes", self.line_max)));
         }
         let default = ["127.0.0.1:65432".to_owned()];
@@ -154,6 +154,7 @@ impl ServeArgs {
             udp: all(udp, Transport::Udp)?,
             protocol: self.protocol.protocol(),
             line_len_max,
+            log_bytes: chat::LOG_BYTES,
             console: match self.console {
                 ConsoleArg::Off => ConsoleMode::Off,
                 ConsoleArg::Commands => ConsoleMode::Commands,

@@ -254,7 +254,7 @@ pub trait Handler {
     /// its first `seen` bytes have been offered before (0 after a hold), so a search for a newline
     /// need not look at them again. What is not consumed is kept and offered again with what
     /// follows. A handler keeps its rest below a bound of its own: rest and one read
-    /// (`reactor::SCRATCH_BYTES`) is all that a connection's input ever takes.
+    /// (`reactor::Budgets::scratch_bytes`) is all that a connection's input ever takes.
     fn received(&mut self, peer: PeerId, bytes: &[u8], seen: usize, now: Instant) -> Taken;
 
     /// read: end of input (the peer's FIN, or the end of stdin), told after all bytes; `rest` is

@@ -34,8 +34,11 @@ pub const LAST_WORDS: Duration = Duration::from_secs(2);
 /// Longest prefix that a message gets: `<guest` and a 64-bit number, `> `, and the line's end.
 const PREFIX_LEN_MAX: usize = 32;
 
-/// The longest `--line-max` that the log has room for.
-pub const LINE_LEN_LIMIT: usize = LOG_BYTES / 4 - log::ENTRY_BYTES - PREFIX_LEN_MAX;
+/// The longest line, in bytes of text, that a log of `log_bytes` has room for: a room takes in at
+/// most a quarter of its log a sweep, so that is what one message may be.
+pub const fn line_len_limit(log_bytes: usize) -> usize {
+    Room::message_len_max(log_bytes).saturating_sub(PREFIX_LEN_MAX)
+}
 
 /// What became of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,14 +93,14 @@ struct Outbox {
 }
 
 impl Chat {
-    /// An empty room. `line_len_max`: bytes of a line's text, at most [`LINE_LEN_LIMIT`].
-    pub fn new(protocol: Protocol, line_len_max: usize) -> Self {
-        assert!(line_len_max + PREFIX_LEN_MAX <= Room::message_len_max(LOG_BYTES));
+    /// An empty room. `line_len_max`: bytes of a line's text, at most [`line_len_limit`].
+    pub fn new(protocol: Protocol, line_len_max: usize, log_bytes: usize) -> Self {
+        assert!(line_len_max <= line_len_limit(log_bytes), "the log has room for a message");
         Chat {
             protocol,
             line_len_max,
             peers: Vec::new(),
-            lobby: Room::new(LOG_BYTES),
+            lobby: Room::new(log_bytes),
             console: None,
             answered: VecDeque::new(),
             released: Vec::new(),

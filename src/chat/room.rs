@@ -52,8 +52,8 @@ impl Room {
     }
 
     /// The longest message, in bytes, that a room with a log of `size_max` can take.
-    pub(super) fn message_len_max(size_max: usize) -> usize {
-        size_max / INTAKE_DIVISOR - ENTRY_BYTES
+    pub(super) const fn message_len_max(size_max: usize) -> usize {
+        (size_max / INTAKE_DIVISOR).saturating_sub(ENTRY_BYTES)
     }
 
     /// True where talkers are to be held until the sweep ends.

@@ -9,7 +9,7 @@ fn peer(serial: u64) -> PeerId {
 }
 
 fn chat_of(protocol: Protocol, peers: u64) -> Chat {
-    let mut chat = Chat::new(protocol, LINE_MAX);
+    let mut chat = Chat::new(protocol, LINE_MAX, LOG_BYTES);
     (1..=peers).for_each(|serial| chat.join(peer(serial)));
     chat
 }

@@ -5,7 +5,7 @@
 //! offered all there was at its start: that is what lets a log drop old messages safely.
 
 use super::conn::{Input, Output, Phase};
-use super::{DRAIN_MS_MAX, Reactor, SENDS_MAX, VISITS_MAX};
+use super::{DRAIN_MS_MAX, Reactor};
 use crate::handler::{Call, CloseReason, Handler, PeerId, Slices};
 use crate::os::Os;
 use std::io::ErrorKind;
@@ -21,9 +21,9 @@ enum Visit {
 
 impl<O: Os> Reactor<O> {
     pub(super) fn flush<H: Handler>(&mut self, handler: &mut H) {
-        let mut sends = SENDS_MAX;
+        let mut sends = self.budgets.sends;
         self.flush_unfinished = true;
-        for _ in 0..VISITS_MAX {
+        for _ in 0..self.budgets.visits {
             let next = self.visiting.take().or_else(|| self.writable.pop_front());
             let Some(peer) = next.or_else(|| handler.next_dirty()) else {
                 self.flush_unfinished = false;

@@ -8,10 +8,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-/// Accepts a turn and listener. A handshake costs some 10 µs of kernel time, so 64 keep everybody
-/// else waiting for less than a millisecond.
-const ACCEPTS_MAX: usize = 64;
-
 /// The pause after accept found no descriptor or no memory. Edge-triggered readiness will not come
 /// again for clients that wait already, so the listener stays ready and is tried again: now and
 /// then by this timer, and as soon as a connection closes.
@@ -69,7 +65,7 @@ impl<O: Os> Reactor<O> {
         let now = self.os.now();
         for index in 0..self.listeners.len() {
             self.listeners[index].unpause(now);
-            for _ in 0..ACCEPTS_MAX {
+            for _ in 0..self.budgets.accepts {
                 if !self.listeners[index].wants_accept() {
                     break;
                 }

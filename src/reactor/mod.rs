@@ -12,6 +12,7 @@
 //!  └──────────────────────────────────────────────────────────┘
 //! ```
 
+mod budgets;
 mod conn;
 mod flush;
 mod listener;
@@ -23,6 +24,7 @@ use crate::log_queue::LogQueue;
 use crate::os::{Batch, Event, Os, Source};
 use crate::stats::Stats;
 use crate::timers::Timers;
+pub use budgets::Budgets;
 use conn::{Conn, Output, Phase};
 use listener::Listener;
 use slab::Slab;
@@ -31,27 +33,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use udp::UdpSocket;
-
-/// Bytes that one recv may bring, into one buffer that all connections share. 64 KiB is the read
-/// budget of a connection and turn: a flooder gets one read, then it is everybody else's turn.
-pub const SCRATCH_BYTES: usize = 64 * 1024;
-
-/// Events a poll may bring. With fewer, quiet peers wait behind busy ones; 1,024 events are 16 KiB.
-pub const EVENTS_MAX: usize = 1_024;
-
-/// Connections read a turn. A read and what follows from it costs 1 to 3 µs, so the turn's reads
-/// take a few milliseconds at most; the list goes on next turn where it stopped.
-pub const READS_MAX: usize = 1_024;
-
-/// Sends a turn. One costs 4 to 8 µs of kernel time, so that a broadcast to 10,000 peers lets a
-/// datagram or a new line in every two milliseconds.
-pub const SENDS_MAX: usize = 256;
-
-/// Peers looked at a turn in search of one to send to. Blocked ones cost a look and no send.
-pub const VISITS_MAX: usize = 8_192;
-
-/// Actions carried out a turn; each is at most one system call (a dial, a datagram).
-pub const ACTIONS_MAX: usize = 1_024;
 
 /// How long a finished connection is read and dropped before it is closed, in milliseconds.
 pub const DRAIN_MS_MAX: u64 = 2_000;
@@ -69,6 +50,7 @@ pub const STOP_TURNS_MAX: u32 = 64;
 /// The event loop over one [`Os`]: owns every socket, drives one [`Handler`].
 pub struct Reactor<O: Os> {
     os: O,
+    budgets: Budgets,
     conns: Slab<Conn<O::Stream>>,
     listeners: Vec<Listener<O::Listener>>,
     udps: Vec<UdpSocket<O::Udp>>,
@@ -123,15 +105,21 @@ struct Stopping {
 impl<O: Os> Reactor<O> {
     /// An idle loop. `log` is drained to the system's stderr as it takes it.
     pub fn new(os: O, log: LogQueue) -> Self {
+        Self::with_budgets(os, log, Budgets::default())
+    }
+
+    /// The same with other budgets, none of them 0: the simulation makes them small.
+    pub fn with_budgets(os: O, log: LogQueue, budgets: Budgets) -> Self {
         Reactor {
             os,
+            budgets,
             conns: Slab::new(),
             listeners: Vec::new(),
             udps: Vec::new(),
             serial: 0,
-            events: Vec::with_capacity(EVENTS_MAX),
+            events: Vec::with_capacity(budgets.events),
             quiet: false,
-            scratch: vec![0; SCRATCH_BYTES].into_boxed_slice(),
+            scratch: vec![0; budgets.scratch_bytes].into_boxed_slice(),
             batch: None,
             readable: VecDeque::new(),
             writable: VecDeque::new(),
@@ -322,7 +310,7 @@ impl<O: Os> Reactor<O> {
 
     fn act<H: Handler>(&mut self, handler: &mut H) {
         let now = self.os.now();
-        for _ in 0..ACTIONS_MAX {
+        for _ in 0..self.budgets.actions {
             let Some(action) = self.next_action.take().or_else(|| handler.next_action()) else {
                 break;
             };

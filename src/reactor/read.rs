@@ -1,7 +1,7 @@
 //! The read phase: one recv a ready connection and turn, offered to the handler.
 
 use super::conn::{Conn, Input, Kept, Phase};
-use super::{CONSOLE_RETRY_MS, DRAIN_BYTES_MAX, READS_MAX, Reactor, SCRATCH_BYTES};
+use super::{CONSOLE_RETRY_MS, DRAIN_BYTES_MAX, Reactor};
 use crate::handler::{Call, CloseReason, Handler, Origin, PeerId, Taken};
 use crate::os::Os;
 use std::io::{self, ErrorKind};
@@ -23,7 +23,7 @@ enum Received {
 impl<O: Os> Reactor<O> {
     pub(super) fn read<H: Handler>(&mut self, handler: &mut H) {
         self.read_datagrams(handler);
-        for _ in 0..READS_MAX.min(self.readable.len()) {
+        for _ in 0..self.budgets.reads.min(self.readable.len()) {
             let Some(peer) = self.readable.pop_front() else { break };
             let Some(conn) = self.conn(peer) else { continue };
             conn.in_readable = false;
@@ -106,7 +106,7 @@ impl<O: Os> Reactor<O> {
                 // epoll(7): a short read from a stream socket means that it is drained. But data
                 // and FIN arrive in one event, and the FIN is never announced again: then one more
                 // read is owed. A terminal gives a line a read, however many it has.
-                if n < SCRATCH_BYTES && !conn.end_hinted && !conn.console {
+                if n < scratch.len() && !conn.end_hinted && !conn.console {
                     conn.readable = false;
                 }
                 Received::Bytes(n)

@@ -12,10 +12,6 @@ use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::ops::Range;
 
-/// Batches a turn and socket: at most 64 reads, so that a datagram storm leaves the connections
-/// their share.
-const BATCHES_MAX: usize = 2;
-
 /// Failed reads a turn and socket. Each takes one ICMP error off the socket; somebody who sends
 /// many must not keep us here.
 const ERRORS_MAX: usize = 64;
@@ -44,7 +40,7 @@ impl<O: Os> Reactor<O> {
     pub(super) fn read_datagrams<H: Handler>(&mut self, handler: &mut H) {
         for index in 0..self.udps.len() {
             let (mut batches, mut errors) = (0, 0);
-            while self.udps[index].ready && batches < BATCHES_MAX && errors < ERRORS_MAX {
+            while self.udps[index].ready && batches < self.budgets.batches && errors < ERRORS_MAX {
                 let batch = self.batch.get_or_insert_default();
                 match self.os.recvfrom(&mut self.udps[index].udp, batch) {
                     Ok(reads) => {

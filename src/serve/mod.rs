@@ -22,8 +22,10 @@ pub struct Options {
     pub udp: Vec<SocketAddr>,
     /// What a message is.
     pub protocol: Protocol,
-    /// Longest line in bytes, at most [`crate::chat::LINE_LEN_LIMIT`].
+    /// Longest line in bytes, at most [`crate::chat::line_len_limit`] of `log_bytes`.
     pub line_len_max: usize,
+    /// Bytes of the room's log.
+    pub log_bytes: usize,
     /// What stdin and stdout are for.
     pub console: ConsoleMode,
     /// stdout is a terminal.
@@ -61,12 +63,7 @@ fn hint(error: &io::Error) -> &'static str {
 /// Binds everything, tells where, and serves until a stop is complete. The `listening` lines go to
 /// `log` whatever its level: `listening TRANSPORT ADDRESS SERVICE`, for scripts too.
 pub fn run<O: Os>(os: O, options: &Options, log: &LogQueue) -> Result<(), Error> {
-    let mut server = Server::new(
-        options.protocol,
-        options.line_len_max,
-        options.console,
-        options.stdout_is_terminal,
-    );
+    let mut server = Server::new(options);
     let mut reactor = Reactor::new(os, log.clone());
     for &at in &options.tcp {
         let bind = |source| Error::Bind { transport: "tcp", at, source };

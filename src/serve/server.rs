@@ -1,6 +1,7 @@
 //! The handler of `reactor serve`: bytes to lines to the chat, datagrams to the echo, the console
 //! and the signals.
 
+use super::Options;
 use super::console::{Console, ConsoleMode, Word};
 use crate::chat::{Chat, LAST_WORDS, Said};
 use crate::echo::Echo;
@@ -49,21 +50,16 @@ enum Hint {
 }
 
 impl Server {
-    /// A server without peers. `line_len_max` is checked against
-    /// [`crate::chat::LINE_LEN_LIMIT`] by whoever parsed it.
-    pub fn new(
-        protocol: Protocol,
-        line_len_max: usize,
-        console_mode: ConsoleMode,
-        stdout_is_terminal: bool,
-    ) -> Self {
+    /// A server without peers.
+    pub fn new(options: &Options) -> Self {
+        let &Options { protocol, line_len_max, log_bytes, .. } = options;
         Server {
             protocol,
             line_len_max,
-            chat: Chat::new(protocol, line_len_max),
+            chat: Chat::new(protocol, line_len_max, log_bytes),
             echo: Echo::default(),
-            console_mode,
-            stdout_is_terminal,
+            console_mode: options.console,
+            stdout_is_terminal: options.stdout_is_terminal,
             console: None,
             unfinished: BTreeMap::new(),
             hints: Timers::new(),

@@ -1,0 +1,45 @@
+//! What one turn may take: every phase has a budget, so that nobody waits behind a flood.
+//!
+//! The idea is libuv's and Redis' (64 KiB a write event, 10 accepts a turn); the numbers are ours
+//! and each carries its reason.
+
+/// Limits of one turn. What is left over is done in the next one, which then does not wait.
+#[derive(Clone, Copy, Debug)]
+pub struct Budgets {
+    /// Events that a poll may bring. With fewer, quiet peers wait behind busy ones; 1,024 are 16 KiB.
+    pub events: usize,
+    /// Accepts a listener. A handshake costs some 10 µs of kernel time, so 64 keep everybody else
+    /// waiting for less than a millisecond.
+    pub accepts: usize,
+    /// Connections read. A read and what follows from it costs 1 to 3 µs, so the turn's reads take
+    /// a few milliseconds at most; the list goes on next turn where it stopped.
+    pub reads: usize,
+    /// Bytes that one recv may bring, into one buffer that all connections share. 64 KiB is what a
+    /// connection may read a turn: a flooder gets one read, then it is everybody else's turn.
+    pub scratch_bytes: usize,
+    /// Batches of datagrams a socket: at most 64 reads, so that a datagram storm leaves the
+    /// connections their share.
+    pub batches: usize,
+    /// Actions carried out; each is at most one system call (a dial, a datagram).
+    pub actions: usize,
+    /// Sends. One costs 4 to 8 µs of kernel time, so that a broadcast to 10,000 peers lets a
+    /// datagram or a new line in every two milliseconds.
+    pub sends: usize,
+    /// Peers looked at in search of one to send to. Blocked ones cost a look and no send.
+    pub visits: usize,
+}
+
+impl Default for Budgets {
+    fn default() -> Self {
+        Budgets {
+            events: 1_024,
+            accepts: 64,
+            reads: 1_024,
+            scratch_bytes: 64 * 1024,
+            batches: 2,
+            actions: 1_024,
+            sends: 256,
+            visits: 8_192,
+        }
+    }
+}
