@@ -10,6 +10,8 @@ pub mod log_queue;
 pub mod os;
 pub mod reactor;
 pub mod serve;
+#[cfg(test)]
+mod sim;
 pub mod stats;
 pub mod timers;
 pub mod visible;

@@ -362,6 +362,12 @@ impl Chat {
         missed.unwrap_or(0)
     }
 
+    /// Bytes of the room's log with its entries.
+    #[cfg(test)]
+    pub(crate) fn log_size(&self) -> usize {
+        self.lobby.log.size()
+    }
+
     fn get(&self, peer: PeerId) -> Option<&Peer> {
         let state = self.peers.get(peer.slot as usize)?.as_ref();
         state.filter(|state| state.serial == peer.serial)

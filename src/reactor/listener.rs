@@ -41,6 +41,11 @@ impl<L> Listener<L> {
         self.paused_until = None;
     }
 
+    #[cfg(test)]
+    pub(super) fn is_ready(&self) -> bool {
+        self.ready
+    }
+
     pub(super) fn wants_accept(&self) -> bool {
         self.ready && self.paused_until.is_none()
     }

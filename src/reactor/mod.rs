@@ -13,6 +13,8 @@
 //! ```
 
 mod budgets;
+#[cfg(test)]
+mod check;
 mod conn;
 mod flush;
 mod listener;

@@ -73,6 +73,12 @@ impl Server {
         self.echo.bound(at);
     }
 
+    /// Bytes of the room's log with its entries.
+    #[cfg(test)]
+    pub(crate) fn log_size(&self) -> usize {
+        self.chat.log_size()
+    }
+
     fn receive_lines(&mut self, peer: PeerId, bytes: &[u8], seen: usize, now: Instant) -> Taken {
         let mut lines = Lines::new(bytes, seen, self.line_len_max);
         while let Some(line) = lines.next() {

@@ -1,0 +1,66 @@
+//! What the simulation may ask of the loop after a turn: whether it remembers what the kernel will
+//! not tell again.
+
+use super::Reactor;
+use super::conn::{Input, Output, Phase};
+use crate::os::{Os, Source};
+
+/// What the loop knows of a source, for the invariant that no edge is lost.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Memory {
+    /// It will read it, or wants nothing to read of it.
+    pub(crate) read: bool,
+    /// It knows that it can be written to, or will never write to it.
+    pub(crate) write: bool,
+}
+
+impl<O: Os> Reactor<O> {
+    /// What is remembered of a source that is open in the kernel.
+    pub(crate) fn memory(&self, source: Source) -> Memory {
+        let both = |known| Memory { read: known, write: known };
+        match source {
+            Source::Peer { slot, serial_low } => {
+                let conn = self.conns.get(slot as usize);
+                let Some(conn) = conn.filter(|conn| conn.serial as u32 == serial_low) else {
+                    panic!("{source:?} is open in the kernel and unknown to the loop");
+                };
+                let peer = conn.id(slot);
+                assert_eq!(
+                    conn.in_readable,
+                    self.readable.contains(&peer),
+                    "{peer}: the flag lies"
+                );
+                let waits = self.timers.next().is_some() && conn.console;
+                let listed = conn.in_readable || conn.held || waits;
+                match conn.phase {
+                    Phase::Open => Memory {
+                        read: listed || conn.input != Input::Open,
+                        write: conn.writable || conn.output == Output::Ended,
+                    },
+                    Phase::Dialing => Memory { read: listed, write: listed },
+                    Phase::Flushing(_) => Memory { read: conn.readable, write: conn.writable },
+                    Phase::Draining(_) => Memory { read: listed, write: true },
+                    Phase::Doomed(_) => both(self.doomed.contains(&peer)),
+                }
+            }
+            Source::Listener(index) => {
+                both(self.listeners.get(index).is_none_or(|listener| listener.is_ready()))
+            }
+            // What would block is dropped there, so nobody waits for room.
+            Source::Udp(index) => Memory { read: self.udps[index].is_ready(), write: true },
+            Source::Signals => both(false),
+            Source::Log => both(self.log_ready),
+        }
+    }
+
+    /// The most that one connection keeps of its input, in bytes.
+    pub(crate) fn kept_most(&self) -> usize {
+        let kept = self.conns.iter().filter_map(|(_, conn)| conn.kept.as_ref());
+        kept.map(|kept| kept.bytes.len()).max().unwrap_or(0)
+    }
+
+    /// Listeners and UDP sockets that are open.
+    pub(crate) fn fixed(&self) -> usize {
+        self.listeners.len() + self.udps.len()
+    }
+}

@@ -1,0 +1,111 @@
+//! [`Os`] for the simulated system: each call by its name, so that everything the loop can do to
+//! the outside stands on one page. No behaviour here but the order in which signals are told.
+
+use super::kernel::{ListenerFd, SIGNALS_FD, SimOs, StreamFd, UdpFd};
+use super::trace::Step;
+use crate::handler::{PeerId, Signal};
+use crate::os::{Batch, Event, Os, Transmit};
+use rustix::io::Errno;
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+impl Os for SimOs {
+    type Listener = ListenerFd;
+    type Stream = StreamFd;
+    type Udp = UdpFd;
+
+    fn now(&mut self) -> Instant {
+        self.trace.count(Step::Now);
+        self.clock()
+    }
+
+    fn poll(&mut self, events: &mut Vec<Event>, timeout: Option<Duration>) -> io::Result<()> {
+        self.wait(events, timeout);
+        Ok(())
+    }
+
+    fn listen(&mut self, at: SocketAddr, index: usize) -> io::Result<ListenerFd> {
+        Ok(self.do_listen(at, index)?)
+    }
+
+    fn listener_address(&self, listener: &ListenerFd) -> io::Result<SocketAddr> {
+        let own = self.listeners.iter().find(|own| own.open == Some(listener.0.number));
+        Ok(own.ok_or(Errno::BADF)?.address)
+    }
+
+    fn close_listener(&mut self, listener: ListenerFd) {
+        self.do_close_listener(listener);
+    }
+
+    fn accept(
+        &mut self,
+        listener: &mut ListenerFd,
+        peer: PeerId,
+    ) -> io::Result<(StreamFd, SocketAddr)> {
+        Ok(self.do_accept(listener, peer)?)
+    }
+
+    fn connect(
+        &mut self,
+        to: SocketAddr,
+        _from: Option<SocketAddr>,
+        peer: PeerId,
+    ) -> io::Result<StreamFd> {
+        Ok(self.do_connect(to, peer)?)
+    }
+
+    fn connected(&mut self, stream: &mut StreamFd) -> io::Result<bool> {
+        Ok(self.do_connected(stream)?)
+    }
+
+    fn console(&mut self, peer: PeerId) -> io::Result<StreamFd> {
+        Ok(self.do_console(peer))
+    }
+
+    fn recv(&mut self, stream: &mut StreamFd, into: &mut [u8]) -> io::Result<usize> {
+        Ok(self.do_recv(stream, into)?)
+    }
+
+    fn send(&mut self, stream: &mut StreamFd, runs: &[IoSlice<'_>]) -> io::Result<usize> {
+        Ok(self.do_send(stream, runs)?)
+    }
+
+    fn shutdown(&mut self, stream: &mut StreamFd) {
+        self.do_shutdown(stream);
+    }
+
+    fn close(&mut self, stream: StreamFd) {
+        self.do_close(stream);
+    }
+
+    fn bind_udp(&mut self, at: SocketAddr, _broadcast: bool, index: usize) -> io::Result<UdpFd> {
+        Ok(self.do_bind_udp(at, index)?)
+    }
+
+    fn udp_address(&self, udp: &UdpFd) -> io::Result<SocketAddr> {
+        Ok(self.udp_bound(udp))
+    }
+
+    fn recvfrom(&mut self, udp: &mut UdpFd, batch: &mut Batch) -> io::Result<usize> {
+        Ok(self.do_recvfrom(udp, batch)?)
+    }
+
+    fn sendto(&mut self, udp: &mut UdpFd, transmit: &Transmit<'_>) -> io::Result<()> {
+        Ok(self.do_sendto(udp, transmit)?)
+    }
+
+    fn signal(&mut self) -> Option<Signal> {
+        let waiting = self.signals.len();
+        let signal = (waiting > 0).then(|| {
+            let at = self.random.below(waiting);
+            self.signals.swap_remove(at)
+        });
+        self.trace.note(Step::Signal, SIGNALS_FD, Ok(signal.map_or(0, |s| s as usize + 1)));
+        signal
+    }
+
+    fn write_log(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(self.do_write_log(bytes)?)
+    }
+}

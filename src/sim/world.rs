@@ -1,0 +1,430 @@
+//! The real loop and the real server in a simulated world: clients that talk, stall and vanish,
+//! from a seed, with the model checked as they read and the loop's invariants after every turn.
+//!
+//! A failure prints its seed. Replay it, with every call of the loop:
+//! `REACTOR_SIM_SEED=4711 REACTOR_SIM_TRACE=1 cargo test --lib sim::world`. More seeds:
+//! `REACTOR_SIM_SEEDS=100000 cargo test --release --lib sim::world`.
+
+use super::kernel::SimOs;
+use super::model::{Client, OPERATOR};
+use super::random::Random;
+use super::trace::Step;
+use crate::chat::line_len_limit;
+use crate::handler::Signal;
+use crate::log_queue::LogQueue;
+use crate::reactor::{Budgets, Reactor};
+use crate::serve::{ConsoleMode, Options, STOP_WITHIN, Server};
+use crate::wire::Protocol;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// Seeds that `cargo test` runs.
+const SEEDS: u64 = 2_000;
+
+/// Steps of a seed before it is calmed.
+const STEPS: usize = 400;
+
+/// Turns within which everything must be delivered once the faults have stopped.
+/// A queue of one byte takes a turn for each byte of a log.
+const CALM_TURNS_MAX: usize = 200_000;
+
+/// Failing seeds that are collected before the test gives up: several tell more than one.
+const FAILURES_MAX: usize = 10;
+
+/// Clients at once.
+const CLIENTS_MAX: usize = 8;
+
+struct World {
+    reactor: Reactor<SimOs>,
+    server: Server,
+    random: Random,
+    clients: Vec<Client>,
+    protocol: Protocol,
+    budgets: Budgets,
+    options: Options,
+    /// Lines that the operator typed.
+    operator_said: u64,
+    datagrams: Vec<Vec<u8>>,
+    stopping: bool,
+}
+
+/// What a run came to, for whoever compares two runs of a seed.
+#[derive(Debug, PartialEq, Eq)]
+struct Outcome {
+    trace: u64,
+    turns: u64,
+    deliveries: u64,
+}
+
+impl World {
+    fn new(seed: u64) -> Result<Self, String> {
+        let mut random = Random::new(seed ^ 0x5eed_0f7e_57ed);
+        let mut os = SimOs::new(seed);
+        os.doze(Some(Duration::from_millis(1)));
+        let small = random.below(2) == 0;
+        let budgets = Budgets {
+            events: random.range(1..=64),
+            accepts: random.range(1..=4),
+            reads: random.range(1..=8),
+            scratch_bytes: random.pick(&[1, 7, 64, 1_024]),
+            batches: 1,
+            actions: random.range(1..=8),
+            sends: if small { random.range(1..=3) } else { 64 },
+            visits: if small { random.range(1..=4) } else { 64 },
+        };
+        let log_bytes = random.pick(&[1_024, 2_048, 8_192]);
+        let protocol = if random.below(3) == 0 { Protocol::Lines } else { Protocol::Chat };
+        let options = Options {
+            tcp: Vec::new(),
+            udp: Vec::new(),
+            protocol,
+            line_len_max: line_len_limit(log_bytes),
+            log_bytes,
+            console: random.pick(&[ConsoleMode::Off, ConsoleMode::Commands, ConsoleMode::Chat]),
+            stdout_is_terminal: random.below(2) == 0,
+        };
+        let mut server = Server::new(&options);
+        let mut reactor = Reactor::with_budgets(os, LogQueue::new(), budgets);
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        reactor.listen(any).map_err(|error| error.to_string())?;
+        let bound = reactor.bind_udp(any, false).map_err(|error| error.to_string())?;
+        server.bound_udp(bound);
+        if options.console != ConsoleMode::Off {
+            reactor.open_console(&mut server).map_err(|error| error.to_string())?;
+        }
+        Ok(World {
+            reactor,
+            server,
+            random,
+            clients: Vec::new(),
+            protocol,
+            budgets,
+            options,
+            operator_said: 0,
+            datagrams: Vec::new(),
+            stopping: false,
+        })
+    }
+
+    fn os(&mut self) -> &mut SimOs {
+        self.reactor.os_mut()
+    }
+
+    /// How much each sender has put on its wire.
+    fn said(&self) -> BTreeMap<usize, u64> {
+        let clients = self.clients.iter().map(|client| (client.number, client.said));
+        clients.chain([(OPERATOR, self.operator_said)]).collect()
+    }
+
+    /// Something happens outside, or the loop takes a turn.
+    fn step(&mut self) -> Result<(), String> {
+        let place = self.random.below(self.clients.len().max(1));
+        let remote = self.clients.get(place).map(|client| client.remote);
+        match (self.random.below(100), remote) {
+            (0..=4, _) if self.clients.len() < CLIENTS_MAX => self.dial(),
+            (5..=29, Some(_)) => self.talk(place),
+            (30..=44, Some(remote)) => {
+                self.os().deliver(remote);
+            }
+            (45..=59, Some(_)) => self.read(place)?,
+            (60..=61, Some(_)) => self.clients[place].reading = self.random.below(3) > 0,
+            (62, Some(remote)) if self.random.below(3) == 0 => {
+                self.clients[place].ended = true;
+                self.os().remote_shutdown(remote);
+            }
+            (63, Some(remote)) if self.random.below(6) == 0 => {
+                self.clients[place].ended = true;
+                self.os().remote_reset(remote);
+            }
+            (64..=65, _) => self.datagram(),
+            (66..=67, _) => self.operate(),
+            (68, _) => self.os().raise(Signal::Continue),
+            (69, _) => {
+                let max = self.random.range(1..=300);
+                drop(self.os().console_output(max));
+                drop(self.os().log_output(usize::MAX));
+            }
+            _ => {
+                self.turn()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn dial(&mut self) {
+        if let Some(remote) = self.os().dial_in(0) {
+            let number = self.clients.len();
+            self.clients.push(Client::new(remote, number));
+        }
+    }
+
+    fn talk(&mut self, place: usize) {
+        let filler = match self.random.below(6) {
+            0 => self.random.range(0..=self.options.line_len_max - 30),
+            _ => self.random.range(0..=20),
+        };
+        let client = &mut self.clients[place];
+        // A line that is not on the wire whole must not count as said.
+        if client.ended {
+            return;
+        }
+        let line = client.line(filler);
+        let remote = client.remote;
+        if self.os().remote_send(remote, &line) < line.len() {
+            self.clients[place].said -= 1;
+        }
+    }
+
+    fn read(&mut self, place: usize) -> Result<(), String> {
+        if self.clients[place].reading {
+            let max = self.random.range(1..=500);
+            self.read_up_to(place, max)?;
+        }
+        Ok(())
+    }
+
+    fn read_up_to(&mut self, place: usize, max: usize) -> Result<usize, String> {
+        let remote = self.clients[place].remote;
+        self.clients[place].was_blocked |= self.os().remote_was_blocked(remote);
+        let bytes = self.os().remote_recv(remote, max);
+        if bytes.is_empty() {
+            return Ok(0);
+        }
+        let said = self.said();
+        let client = &mut self.clients[place];
+        let heard = client.hear(&bytes, self.protocol, &said);
+        heard.map_err(|error| format!("client {place} heard {error}"))?;
+        Ok(bytes.len())
+    }
+
+    fn datagram(&mut self) {
+        let len = self.random.pick(&[0, 1, 32, 65_507]);
+        let byte = self.datagrams.len() as u8;
+        let from = SocketAddr::from(([127, 0, 0, 1], 9_000));
+        self.datagrams.push(vec![byte; len]);
+        self.os().datagram_in(0, from, None, &vec![byte; len]);
+    }
+
+    fn operate(&mut self) {
+        if self.options.console == ConsoleMode::Chat {
+            let line = format!("op {} x\n", self.operator_said);
+            self.operator_said += 1;
+            self.os().console_type(line.as_bytes());
+        }
+    }
+
+    fn turn(&mut self) -> Result<bool, String> {
+        let turned = self.reactor.turn(&mut self.server);
+        let going = turned.map_err(|error| format!("the loop ended: {error}"))?;
+        for place in 0..self.clients.len() {
+            let client = &self.clients[place];
+            if !client.was_accepted() && self.reactor.os_mut().source_of(client.remote).is_some() {
+                let said = self.said();
+                self.clients[place].accepted(said);
+            }
+        }
+        self.check()?;
+        Ok(going)
+    }
+
+    /// The loop's invariants, after every turn.
+    fn check(&mut self) -> Result<(), String> {
+        let slots = self.reactor.connections() + self.reactor.fixed();
+        let budgets = self.budgets;
+        let kept = self.reactor.kept_most();
+        let os = self.reactor.os_mut();
+        let open = os.open_descriptors();
+        if open != slots {
+            return Err(format!("{open} descriptors are open for {slots} slots"));
+        }
+        for (step, most) in [
+            (Step::Recv, budgets.reads),
+            (Step::Send, budgets.sends),
+            (Step::Accept, budgets.accepts + 1),
+        ] {
+            let calls = os.calls_this_turn(step);
+            if calls > most as u64 {
+                return Err(format!("{calls} calls of {step:?} in a turn, {most} are allowed"));
+            }
+        }
+        let kept_max = self.options.line_len_max + 2 + budgets.scratch_bytes;
+        if kept > kept_max {
+            return Err(format!("{kept} bytes of input are kept, {kept_max} are allowed"));
+        }
+        for (source, conditions) in os.all_conditions() {
+            if conditions.event_queued {
+                continue;
+            }
+            let memory = self.reactor.memory(source);
+            if conditions.readable_now && !memory.read {
+                return Err(format!("lost edge: {source:?} is readable, nobody knows"));
+            }
+            if conditions.writable_now && !memory.write {
+                return Err(format!("lost edge: {source:?} is writable, nobody knows"));
+            }
+        }
+        let size = self.server.log_size();
+        if size > self.options.log_bytes {
+            return Err(format!("the log has {size} bytes, {} allowed", self.options.log_bytes));
+        }
+        Ok(())
+    }
+
+    /// No more faults; everybody reads; everything that was sent arrives and is answered.
+    fn calm(&mut self) -> Result<(), String> {
+        self.os().calm();
+        self.os().faults_mut().descriptors_max = usize::MAX;
+        self.os().doze(None);
+        self.clients.iter_mut().for_each(|client| client.reading = true);
+        for _ in 0..CALM_TURNS_MAX {
+            let mut moved = self.os().log_output(usize::MAX).len();
+            moved += self.os().console_output(usize::MAX).len();
+            for place in 0..self.clients.len() {
+                let remote = self.clients[place].remote;
+                moved += self.os().deliver(remote);
+                moved += self.read_up_to(place, usize::MAX)?;
+            }
+            self.turn()?;
+            if moved == 0 && self.os().idle_forever() {
+                return Ok(());
+            }
+        }
+        Err("the loop does not come to rest".into())
+    }
+
+    /// What must be true once everything is delivered.
+    fn check_complete(&mut self) -> Result<(), String> {
+        let mut said = BTreeMap::new();
+        for client in &self.clients {
+            // Who was reset, or (in lines) closed by us for lagging, may have sent what nobody
+            // took in.
+            let os = self.reactor.os_mut();
+            let whole = client.was_accepted()
+                && !os.remote_was_cut(client.remote)
+                && !os.remote_saw_reset(client.remote)
+                && (os.remote_saw_fin(client.remote) == client.ended)
+                && (self.protocol == Protocol::Chat || !client.ended || !client.was_blocked);
+            said.insert(client.number, (client.said, whole));
+        }
+        said.insert(OPERATOR, (self.operator_said, true));
+        for client in &mut self.clients {
+            let os = self.reactor.os_mut();
+            let gone = os.remote_was_cut(client.remote) || os.remote_saw_reset(client.remote);
+            // Who was never accepted, for want of descriptors, waits in the backlog.
+            if gone || !client.was_accepted() {
+                continue;
+            }
+            let fin = os.remote_saw_fin(client.remote);
+            let number = client.number;
+            let fail = |what: String| Err(format!("client {number}: {what}"));
+            // Only an end that had to come, because the socket was full for too long, cuts one.
+            let may_be_cut = fin && client.was_blocked;
+            if !client.rest().is_empty() && !may_be_cut {
+                return fail("a message was cut".into());
+            }
+            if fin && !client.ended {
+                // Only a slow reader in lines is closed by us.
+                if self.protocol == Protocol::Chat || !client.was_blocked {
+                    return fail("was closed for nothing".into());
+                }
+            } else if !fin && client.ended {
+                return fail("left, and was not closed".into());
+            }
+            if fin {
+                if self.protocol == Protocol::Lines && !client.is_gapless() {
+                    return fail("a gap in lines".into());
+                }
+                continue;
+            }
+            if let Err(error) = client.check_receipts(&said) {
+                return fail(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// A stop: within its time the loop ends, and everybody who reads has seen a FIN.
+    fn stop(&mut self) -> Result<(), String> {
+        self.stopping = true;
+        let begun = self.os().clock();
+        self.os().raise(Signal::Terminate);
+        for _ in 0..CALM_TURNS_MAX {
+            for place in 0..self.clients.len() {
+                let remote = self.clients[place].remote;
+                self.os().deliver(remote);
+                self.read_up_to(place, usize::MAX)?;
+                if self.os().remote_saw_fin(remote) && !self.clients[place].ended {
+                    self.clients[place].ended = true;
+                    self.os().remote_shutdown(remote);
+                }
+            }
+            if !self.turn()? {
+                let took = self.os().clock().saturating_duration_since(begun);
+                return match took <= STOP_WITHIN + Duration::from_secs(2) {
+                    true => Ok(()),
+                    false => Err(format!("the stop took {took:?}")),
+                };
+            }
+        }
+        Err("the stop does not end".into())
+    }
+}
+
+/// Runs one seed to its end.
+fn run(seed: u64, trace: bool) -> Result<Outcome, String> {
+    let mut world = World::new(seed)?;
+    world.os().trace(trace);
+    let result = (|| {
+        for _ in 0..STEPS {
+            world.step()?;
+        }
+        world.calm()?;
+        world.check_complete()?;
+        world.stop()
+    })();
+    for line in world.os().trace_lines() {
+        eprintln!("{line}");
+    }
+    result?;
+    Ok(Outcome {
+        trace: world.os().trace_hash(),
+        turns: world.os().turns(),
+        deliveries: world.clients.iter().map(Client::heard).sum(),
+    })
+}
+
+fn from_environment(name: &str) -> Option<u64> {
+    std::env::var(name).ok().and_then(|text| text.parse().ok())
+}
+
+#[test]
+fn every_seed_keeps_the_promises() {
+    if let Some(seed) = from_environment("REACTOR_SIM_SEED") {
+        let outcome = run(seed, std::env::var_os("REACTOR_SIM_TRACE").is_some());
+        return assert!(outcome.is_ok(), "seed {seed}: {outcome:?}");
+    }
+    let seeds = from_environment("REACTOR_SIM_SEEDS").unwrap_or(SEEDS);
+    let (mut turns, mut deliveries, mut failures) = (0, 0, Vec::new());
+    for seed in 0..seeds {
+        match std::panic::catch_unwind(|| run(seed, false)) {
+            Ok(Ok(outcome)) => {
+                turns += outcome.turns;
+                deliveries += outcome.deliveries;
+            }
+            Ok(Err(error)) => failures.push(format!("seed {seed}: {error}")),
+            Err(_) => failures.push(format!("seed {seed}: a panic, see above")),
+        }
+        assert!(failures.len() < FAILURES_MAX, "{}", failures.join("\n"));
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+    println!("{seeds} seeds, {turns} turns, {deliveries} checked deliveries");
+    assert!(deliveries > seeds * 10, "the worlds talk");
+}
+
+#[test]
+fn a_seed_replays() {
+    for seed in (0..SEEDS).step_by(100) {
+        assert_eq!(run(seed, false), run(seed, false), "seed {seed}");
+    }
+}
