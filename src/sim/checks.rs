@@ -74,6 +74,11 @@ impl SimOs {
         self.table[number].as_ref().map(|entry| entry.source)
     }
 
+    /// Events told, since the start, whose connection was closed by then: the loop must know.
+    pub(crate) fn stale_told(&self) -> u64 {
+        self.stale_told
+    }
+
     /// Nothing was ready in the last poll, and it had no timeout: the loop would sleep until
     /// something comes from outside.
     pub(crate) fn idle_forever(&self) -> bool {

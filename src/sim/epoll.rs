@@ -39,6 +39,9 @@ impl SimOs {
         self.trace.note(Step::Poll, self.elapsed.as_millis() as usize, Ok(events.len()));
         for event in events.iter() {
             self.trace.event(event);
+            let peer = matches!(event.source, Source::Peer { .. });
+            let known = self.table.iter().flatten().any(|entry| entry.source == event.source);
+            self.stale_told += u64::from(peer && !known);
         }
     }
 

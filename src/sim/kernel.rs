@@ -130,6 +130,8 @@ pub(crate) struct SimOs {
     pub(super) last_timeout: Option<Duration>,
     pub(super) idle_forever: bool,
     /// Most bytes that one connection gave in this turn.
+    /// Events told whose connection was closed by then.
+    pub(super) stale_told: u64,
     pub(super) read_most: usize,
     pub(super) trace: Trace,
 }
@@ -168,6 +170,7 @@ impl SimOs {
             nap_max: None,
             last_timeout: None,
             idle_forever: false,
+            stale_told: 0,
             read_most: 0,
             trace: Trace::new(),
         };

@@ -233,10 +233,14 @@ impl World {
         let slots = self.reactor.connections() + self.reactor.fixed();
         let budgets = self.budgets;
         let kept = self.reactor.kept_most();
+        let stale = self.reactor.stats().stale_events;
         let os = self.reactor.os_mut();
         let open = os.open_descriptors();
         if open != slots {
             return Err(format!("{open} descriptors are open for {slots} slots"));
+        }
+        if stale != os.stale_told() {
+            return Err(format!("{stale} stale events were seen, {} told", os.stale_told()));
         }
         for (step, most) in [
             (Step::Recv, budgets.reads),
