@@ -5,7 +5,7 @@ use super::{Ended, Error, Options};
 use crate::handler::{
     Action, Call, CloseReason, Datagram, Handler, Origin, PeerId, Signal, Slices, Taken,
 };
-use crate::wire::{self, LINE_LEN_MAX, Lines, Protocol};
+use crate::wire::{self, LINE_LEN_MAX, Lines, Protocol, Refused};
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -29,6 +29,7 @@ pub(super) struct Client {
     console: Option<PeerId>,
     console_held: bool,
     link_held: bool,
+    refused: Refused,
     /// On its way to the server.
     ahead: Vec<u8>,
     ahead_sent: usize,
@@ -60,6 +61,7 @@ impl Client {
             console: None,
             console_held: false,
             link_held: false,
+            refused: Refused::default(),
             ahead: Vec::new(),
             ahead_sent: 0,
             screen: Screen::new(options.stdout_is_terminal),
@@ -148,18 +150,22 @@ impl Client {
 
     /// In raw a line is a message without its newline, and the next one waits for an answer.
     fn take_turns(&mut self, bytes: &[u8], seen: usize, now: Instant) -> Taken {
-        let mut lines = Lines::new(bytes, seen, LINE_LEN_MAX);
+        let mut done = self.refused.skip(bytes);
+        let mut lines = Lines::new(&bytes[done..], seen.saturating_sub(done), LINE_LEN_MAX);
         while self.turn == Turn::Ours && self.outcome.is_none() {
             match lines.next() {
                 Some(Ok(line)) => self.say(wire::text(line), now),
                 Some(Err(wire::TooLong)) => {
                     log::warn!("stdin: line too long: at most {LINE_LEN_MAX} bytes; not sent");
-                    return Taken { consumed: bytes.len(), hold: false };
+                    self.refused.begin();
+                    done += lines.consumed();
+                    done += self.refused.skip(&bytes[done..]);
+                    lines = Lines::new(&bytes[done..], 0, LINE_LEN_MAX);
                 }
-                None => return Taken { consumed: lines.consumed(), hold: false },
+                None => return Taken { consumed: done + lines.consumed(), hold: false },
             }
         }
-        Taken { consumed: lines.consumed(), hold: self.hold_console() }
+        Taken { consumed: done + lines.consumed(), hold: self.hold_console() }
     }
 
     fn say(&mut self, text: &[u8], now: Instant) {

@@ -5,7 +5,7 @@ use super::{Ended, Error};
 use crate::handler::{
     Action, CloseReason, Datagram, Handler, Origin, PeerId, Signal, Slices, Taken,
 };
-use crate::wire::{self, Lines};
+use crate::wire::{self, Lines, Refused};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -27,6 +27,7 @@ pub(super) struct DatagramClient {
     anybody: bool,
     console: Option<PeerId>,
     held: bool,
+    refused: Refused,
     input_ended: bool,
     screen: Screen,
     unanswered: usize,
@@ -45,6 +46,7 @@ impl DatagramClient {
             anybody,
             console: None,
             held: false,
+            refused: Refused::default(),
             input_ended: false,
             screen: Screen::new(terminal),
             unanswered: 0,
@@ -71,10 +73,6 @@ impl DatagramClient {
     }
 
     fn send(&mut self, text: &[u8], now: Instant) {
-        if text.len() > DATAGRAM_LEN_MAX {
-            log::warn!("stdin: a datagram has at most {DATAGRAM_LEN_MAX} bytes; line not sent");
-            return;
-        }
         self.actions.push_back(Action::SendTo { socket: 0, to: self.to, bytes: text.to_vec() });
         self.sent += 1;
         self.unanswered += 1;
@@ -106,22 +104,29 @@ impl Handler for DatagramClient {
     }
 
     fn received(&mut self, _: PeerId, bytes: &[u8], seen: usize, now: Instant) -> Taken {
-        let mut lines = Lines::new(bytes, seen, DATAGRAM_LEN_MAX);
+        let mut done = self.refused.skip(bytes);
+        let mut lines = Lines::new(&bytes[done..], seen.saturating_sub(done), DATAGRAM_LEN_MAX);
         while self.unanswered < UNANSWERED_MAX {
             match lines.next() {
                 Some(Ok(line)) => self.send(wire::text(line), now),
                 Some(Err(wire::TooLong)) => {
-                    self.send(bytes, now);
-                    return Taken { consumed: bytes.len(), hold: false };
+                    log::warn!(
+                        "stdin: a datagram has at most {DATAGRAM_LEN_MAX} bytes; line not sent"
+                    );
+                    self.refused.begin();
+                    done += lines.consumed();
+                    done += self.refused.skip(&bytes[done..]);
+                    lines = Lines::new(&bytes[done..], 0, DATAGRAM_LEN_MAX);
                 }
-                None => return Taken { consumed: lines.consumed(), hold: false },
+                None => return Taken { consumed: done + lines.consumed(), hold: false },
             }
         }
         self.held = true;
-        Taken { consumed: lines.consumed(), hold: true }
+        Taken { consumed: done + lines.consumed(), hold: true }
     }
 
     fn ended(&mut self, _: PeerId, rest: &[u8], now: Instant) -> bool {
+        let rest = self.refused.rest(rest);
         if !rest.is_empty() {
             self.send(rest, now);
         }
