@@ -30,6 +30,9 @@ pub(super) struct Client {
     console_held: bool,
     link_held: bool,
     refused: Refused,
+    /// What stood on stdin without a newline at its end is on its way; it is told with each
+    /// `ended`, and there may be two.
+    rest_said: bool,
     /// On its way to the server.
     ahead: Vec<u8>,
     ahead_sent: usize,
@@ -62,6 +65,7 @@ impl Client {
             console_held: false,
             link_held: false,
             refused: Refused::default(),
+            rest_said: false,
             ahead: Vec::new(),
             ahead_sent: 0,
             screen: Screen::new(options.stdout_is_terminal),
@@ -234,7 +238,11 @@ impl Handler for Client {
             self.end(Ok(Ended::Done));
             return true;
         }
-        if self.protocol == Protocol::Raw && !rest.is_empty() {
+        let rest = self.refused.rest(rest);
+        if self.protocol == Protocol::Raw
+            && !rest.is_empty()
+            && !std::mem::replace(&mut self.rest_said, true)
+        {
             // A last line without a newline is a line; then its answer is waited for.
             self.say(rest, now);
         }
