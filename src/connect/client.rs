@@ -260,14 +260,13 @@ impl Handler for Client {
             return self.link_closed(why);
         }
         self.console = None;
-        if let CloseReason::Failed(_, errno) = why {
-            // Who reads our output has seen enough: that is success, as for any filter.
-            let broken_pipe = io::Error::from_raw_os_error(errno).kind() == ErrorKind::BrokenPipe;
-            self.end(if broken_pipe {
-                Ok(Ended::Done)
-            } else {
-                Err(Error::Link(format!("stdout: {why}")))
-            });
+        if let CloseReason::Failed(..) = why {
+            let outcome = super::without_stdout(why);
+            // A good end does not stand where what came before it could not be shown.
+            if outcome.is_err() && matches!(self.outcome, Some(Ok(Ended::Done))) {
+                self.outcome = None;
+            }
+            self.end(outcome);
         }
     }
 

@@ -35,6 +35,8 @@ pub(super) struct DatagramClient {
     sent: u64,
     echoes: u64,
     ended_by: Option<Signal>,
+    /// Why stdout is gone.
+    stdout_failed: Option<CloseReason>,
     actions: VecDeque<Action>,
     dirty: bool,
 }
@@ -54,6 +56,7 @@ impl DatagramClient {
             sent: 0,
             echoes: 0,
             ended_by: None,
+            stdout_failed: None,
             actions: VecDeque::new(),
             dirty: false,
         }
@@ -61,14 +64,15 @@ impl DatagramClient {
 
     /// How it went, after the run.
     pub(super) fn outcome(&self) -> Result<Ended, Error> {
-        match self.ended_by {
-            Some(signal) => Ok(Ended::By(signal)),
-            None if self.sent > 0 && self.echoes == 0 => {
+        match (self.ended_by, self.stdout_failed) {
+            (Some(signal), _) => Ok(Ended::By(signal)),
+            (None, Some(why)) => super::without_stdout(why),
+            (None, None) if self.sent > 0 && self.echoes == 0 => {
                 let within = ECHO_WITHIN.as_secs();
                 let to = self.to;
                 Err(Error::Link(format!("udp {to}: no echo within {within} s; is a server there?")))
             }
-            None => Ok(Ended::Done),
+            (None, None) => Ok(Ended::Done),
         }
     }
 
@@ -135,9 +139,12 @@ impl Handler for DatagramClient {
         true
     }
 
-    fn closed(&mut self, _: PeerId, _: CloseReason, _now: Instant) {
-        // stdout is gone: nobody sees an echo any more.
+    fn closed(&mut self, _: PeerId, why: CloseReason, _now: Instant) {
         self.console = None;
+        if matches!(why, CloseReason::Failed(..)) {
+            // stdout is gone: nobody sees an echo any more.
+            self.stdout_failed = Some(why);
+        }
         self.actions.push_back(Action::Stop { within: None });
     }
 

@@ -152,9 +152,22 @@ fn a_stdout_that_fails_is_an_error_in_one_line() {
     command.stdout(full);
     let mut client = Program::spawn(command);
     accept(&listener).say("no room for this\n");
-    assert_eq!(client.exit(), 1);
+    assert_eq!(client.exit(), 1, "though the server has ended well");
     let told = "reactor: stdout: send: No space left on device (os error 28)\n";
     assert_eq!(client.err.text(), told);
+}
+
+#[test]
+fn a_stdout_that_fails_is_an_error_for_datagrams_too() {
+    let Ok(full) = File::options().write(true).open("/dev/full") else {
+        return skip("no /dev/full");
+    };
+    let server = Program::start(&["serve", "--udp", "127.0.0.1:0"]);
+    let mut command = command(&["connect", "--udp", &server.udp().to_string()]);
+    command.stdout(full);
+    let mut client = Program::spawn(command);
+    client.type_in("no room for this\n");
+    client.expect_failure(1, "stdout: send: No space left on device (os error 28)");
 }
 
 #[test]
