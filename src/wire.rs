@@ -86,6 +86,35 @@ impl<'a> Iterator for Lines<'a> {
     }
 }
 
+/// Drops the rest of a line that was refused: its tail must not pass for a line (ngircd and
+/// charybdis learnt that). Lines behind it are lines again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Refused {
+    within: bool,
+}
+
+impl Refused {
+    /// A line was refused; its end has not been seen yet.
+    pub fn begin(&mut self) {
+        self.within = true;
+    }
+
+    /// How many bytes at the front of `bytes` are still of that line, its ending included.
+    pub fn skip(&mut self, bytes: &[u8]) -> usize {
+        if !self.within {
+            return 0;
+        }
+        let end = memchr::memchr(b'\n', bytes);
+        self.within = end.is_none();
+        end.map_or(bytes.len(), |end| end + 1)
+    }
+
+    /// What the end of input leaves: nothing where it ends a refused line.
+    pub fn rest<'a>(&self, rest: &'a [u8]) -> &'a [u8] {
+        if self.within { &[] } else { rest }
+    }
+}
+
 /// A line without its ending.
 pub fn text(line: &[u8]) -> &[u8] {
     let line = line.strip_suffix(b"\n").unwrap_or(line);
@@ -175,6 +204,21 @@ mod tests {
     fn a_line_without_end_is_refused_before_its_end_comes() {
         assert!(feed(&[b"1234", b"5678", b"9"], 8).1);
         assert!(!feed(&[b"1234", b"5678"], 8).1);
+    }
+
+    #[test]
+    fn of_a_refused_line_nothing_is_left_and_the_next_one_is_whole_at_every_split() {
+        let stream = b"123456789 tail\nnext\n";
+        for at in 9..stream.len() {
+            let mut refused = Refused::default();
+            refused.begin();
+            let mut rest = Vec::new();
+            for piece in [&stream[..at], &stream[at..]] {
+                let skipped = refused.skip(piece);
+                rest.extend_from_slice(refused.rest(&piece[skipped..]));
+            }
+            assert_eq!(rest, b"next\n", "split at {at}");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use super::{Ended, Error, Options};
 use crate::handler::{
     Action, Call, CloseReason, Datagram, Handler, Origin, PeerId, Signal, Slices, Taken,
 };
-use crate::wire::{self, LINE_LEN_MAX, Lines, Protocol};
+use crate::wire::{self, LINE_LEN_MAX, Lines, Protocol, Refused};
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -29,6 +29,10 @@ pub(super) struct Client {
     console: Option<PeerId>,
     console_held: bool,
     link_held: bool,
+    refused: Refused,
+    /// What stood on stdin without a newline at its end is on its way; it is told with each
+    /// `ended`, and there may be two.
+    rest_said: bool,
     /// On its way to the server.
     ahead: Vec<u8>,
     ahead_sent: usize,
@@ -60,6 +64,8 @@ impl Client {
             console: None,
             console_held: false,
             link_held: false,
+            refused: Refused::default(),
+            rest_said: false,
             ahead: Vec::new(),
             ahead_sent: 0,
             screen: Screen::new(options.stdout_is_terminal),
@@ -148,18 +154,22 @@ impl Client {
 
     /// In raw a line is a message without its newline, and the next one waits for an answer.
     fn take_turns(&mut self, bytes: &[u8], seen: usize, now: Instant) -> Taken {
-        let mut lines = Lines::new(bytes, seen, LINE_LEN_MAX);
+        let mut done = self.refused.skip(bytes);
+        let mut lines = Lines::new(&bytes[done..], seen.saturating_sub(done), LINE_LEN_MAX);
         while self.turn == Turn::Ours && self.outcome.is_none() {
             match lines.next() {
                 Some(Ok(line)) => self.say(wire::text(line), now),
                 Some(Err(wire::TooLong)) => {
                     log::warn!("stdin: line too long: at most {LINE_LEN_MAX} bytes; not sent");
-                    return Taken { consumed: bytes.len(), hold: false };
+                    self.refused.begin();
+                    done += lines.consumed();
+                    done += self.refused.skip(&bytes[done..]);
+                    lines = Lines::new(&bytes[done..], 0, LINE_LEN_MAX);
                 }
-                None => return Taken { consumed: lines.consumed(), hold: false },
+                None => return Taken { consumed: done + lines.consumed(), hold: false },
             }
         }
-        Taken { consumed: lines.consumed(), hold: self.hold_console() }
+        Taken { consumed: done + lines.consumed(), hold: self.hold_console() }
     }
 
     fn say(&mut self, text: &[u8], now: Instant) {
@@ -228,7 +238,11 @@ impl Handler for Client {
             self.end(Ok(Ended::Done));
             return true;
         }
-        if self.protocol == Protocol::Raw && !rest.is_empty() {
+        let rest = self.refused.rest(rest);
+        if self.protocol == Protocol::Raw
+            && !rest.is_empty()
+            && !std::mem::replace(&mut self.rest_said, true)
+        {
             // A last line without a newline is a line; then its answer is waited for.
             self.say(rest, now);
         }
@@ -246,14 +260,13 @@ impl Handler for Client {
             return self.link_closed(why);
         }
         self.console = None;
-        if let CloseReason::Failed(_, errno) = why {
-            // Who reads our output has seen enough: that is success, as for any filter.
-            let broken_pipe = io::Error::from_raw_os_error(errno).kind() == ErrorKind::BrokenPipe;
-            self.end(if broken_pipe {
-                Ok(Ended::Done)
-            } else {
-                Err(Error::Link(format!("stdout: {why}")))
-            });
+        if let CloseReason::Failed(..) = why {
+            let outcome = super::without_stdout(why);
+            // A good end does not stand where what came before it could not be shown.
+            if outcome.is_err() && matches!(self.outcome, Some(Ok(Ended::Done))) {
+                self.outcome = None;
+            }
+            self.end(outcome);
         }
     }
 

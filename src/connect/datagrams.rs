@@ -5,7 +5,7 @@ use super::{Ended, Error};
 use crate::handler::{
     Action, CloseReason, Datagram, Handler, Origin, PeerId, Signal, Slices, Taken,
 };
-use crate::wire::{self, Lines};
+use crate::wire::{self, Lines, Refused};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -27,6 +27,7 @@ pub(super) struct DatagramClient {
     anybody: bool,
     console: Option<PeerId>,
     held: bool,
+    refused: Refused,
     input_ended: bool,
     screen: Screen,
     unanswered: usize,
@@ -34,6 +35,8 @@ pub(super) struct DatagramClient {
     sent: u64,
     echoes: u64,
     ended_by: Option<Signal>,
+    /// Why stdout is gone.
+    stdout_failed: Option<CloseReason>,
     actions: VecDeque<Action>,
     dirty: bool,
 }
@@ -45,6 +48,7 @@ impl DatagramClient {
             anybody,
             console: None,
             held: false,
+            refused: Refused::default(),
             input_ended: false,
             screen: Screen::new(terminal),
             unanswered: 0,
@@ -52,6 +56,7 @@ impl DatagramClient {
             sent: 0,
             echoes: 0,
             ended_by: None,
+            stdout_failed: None,
             actions: VecDeque::new(),
             dirty: false,
         }
@@ -59,22 +64,19 @@ impl DatagramClient {
 
     /// How it went, after the run.
     pub(super) fn outcome(&self) -> Result<Ended, Error> {
-        match self.ended_by {
-            Some(signal) => Ok(Ended::By(signal)),
-            None if self.sent > 0 && self.echoes == 0 => {
+        match (self.ended_by, self.stdout_failed) {
+            (Some(signal), _) => Ok(Ended::By(signal)),
+            (None, Some(why)) => super::without_stdout(why),
+            (None, None) if self.sent > 0 && self.echoes == 0 => {
                 let within = ECHO_WITHIN.as_secs();
                 let to = self.to;
                 Err(Error::Link(format!("udp {to}: no echo within {within} s; is a server there?")))
             }
-            None => Ok(Ended::Done),
+            (None, None) => Ok(Ended::Done),
         }
     }
 
     fn send(&mut self, text: &[u8], now: Instant) {
-        if text.len() > DATAGRAM_LEN_MAX {
-            log::warn!("stdin: a datagram has at most {DATAGRAM_LEN_MAX} bytes; line not sent");
-            return;
-        }
         self.actions.push_back(Action::SendTo { socket: 0, to: self.to, bytes: text.to_vec() });
         self.sent += 1;
         self.unanswered += 1;
@@ -106,22 +108,29 @@ impl Handler for DatagramClient {
     }
 
     fn received(&mut self, _: PeerId, bytes: &[u8], seen: usize, now: Instant) -> Taken {
-        let mut lines = Lines::new(bytes, seen, DATAGRAM_LEN_MAX);
+        let mut done = self.refused.skip(bytes);
+        let mut lines = Lines::new(&bytes[done..], seen.saturating_sub(done), DATAGRAM_LEN_MAX);
         while self.unanswered < UNANSWERED_MAX {
             match lines.next() {
                 Some(Ok(line)) => self.send(wire::text(line), now),
                 Some(Err(wire::TooLong)) => {
-                    self.send(bytes, now);
-                    return Taken { consumed: bytes.len(), hold: false };
+                    log::warn!(
+                        "stdin: a datagram has at most {DATAGRAM_LEN_MAX} bytes; line not sent"
+                    );
+                    self.refused.begin();
+                    done += lines.consumed();
+                    done += self.refused.skip(&bytes[done..]);
+                    lines = Lines::new(&bytes[done..], 0, DATAGRAM_LEN_MAX);
                 }
-                None => return Taken { consumed: lines.consumed(), hold: false },
+                None => return Taken { consumed: done + lines.consumed(), hold: false },
             }
         }
         self.held = true;
-        Taken { consumed: lines.consumed(), hold: true }
+        Taken { consumed: done + lines.consumed(), hold: true }
     }
 
     fn ended(&mut self, _: PeerId, rest: &[u8], now: Instant) -> bool {
+        let rest = self.refused.rest(rest);
         if !rest.is_empty() {
             self.send(rest, now);
         }
@@ -130,9 +139,12 @@ impl Handler for DatagramClient {
         true
     }
 
-    fn closed(&mut self, _: PeerId, _: CloseReason, _now: Instant) {
-        // stdout is gone: nobody sees an echo any more.
+    fn closed(&mut self, _: PeerId, why: CloseReason, _now: Instant) {
         self.console = None;
+        if matches!(why, CloseReason::Failed(..)) {
+            // stdout is gone: nobody sees an echo any more.
+            self.stdout_failed = Some(why);
+        }
         self.actions.push_back(Action::Stop { within: None });
     }
 

@@ -4,7 +4,7 @@ mod client;
 mod datagrams;
 mod screen;
 
-use crate::handler::Signal;
+use crate::handler::{CloseReason, Signal};
 use crate::log_queue::LogQueue;
 use crate::os::Os;
 use crate::reactor::Reactor;
@@ -61,6 +61,19 @@ impl From<Ended> for std::process::ExitCode {
             Ended::By(Signal::Hangup) => 129.into(),
             Ended::By(Signal::Terminate | Signal::Continue) => 143.into(),
         }
+    }
+}
+
+/// How it ends where stdout failed.
+fn without_stdout(why: CloseReason) -> Result<Ended, Error> {
+    match why {
+        // Who reads our output has seen enough: that is success, as for any filter.
+        CloseReason::Failed(_, errno)
+            if io::Error::from_raw_os_error(errno).kind() == io::ErrorKind::BrokenPipe =>
+        {
+            Ok(Ended::Done)
+        }
+        _ => Err(Error::Link(format!("stdout: {why}"))),
     }
 }
 

@@ -5,7 +5,7 @@
 use crate::chat::Chat;
 use crate::handler::{PeerId, Slices};
 use crate::visible::visible_into;
-use crate::wire::{self, Protocol};
+use crate::wire::{self, Protocol, Refused};
 use std::io::Write as _;
 
 /// The screen buffer is filled until it holds so much. A pipe takes 64 KiB at once.
@@ -58,14 +58,15 @@ pub(super) struct Console {
     terminal: bool,
     screen: Vec<u8>,
     sent: usize,
-    /// In a line that was refused as too long, until its end.
-    pub(super) discarding: bool,
+    /// A line that was too long, until its end.
+    pub(super) refused: Refused,
 }
 
 impl Console {
     pub(super) fn new(peer: PeerId, mode: ConsoleMode, protocol: Protocol, terminal: bool) -> Self {
         let screen = Vec::new();
-        Console { peer, mode, protocol, terminal, screen, sent: 0, discarding: false }
+        let refused = Refused::default();
+        Console { peer, mode, protocol, terminal, screen, sent: 0, refused }
     }
 
     /// True where the operator hears and is heard.

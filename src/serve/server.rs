@@ -147,35 +147,30 @@ impl Server {
     }
 
     fn receive_words(&mut self, peer: PeerId, bytes: &[u8], seen: usize) -> Taken {
-        let mut lines = Lines::new(bytes, seen, self.line_len_max);
+        let len_max = self.line_len_max;
+        let Some(console) = &mut self.console else { return Taken { consumed: 0, hold: false } };
+        let mut done = console.refused.skip(bytes);
+        let mut lines = Lines::new(&bytes[done..], seen.saturating_sub(done), len_max);
         while let Some(line) = lines.next() {
-            let Some(console) = &mut self.console else { break };
             match line {
-                Ok(_) if console.discarding => console.discarding = false,
                 Ok(line) => {
                     if !self.hear_word(peer, line) {
                         lines.put_back(line);
-                        return Taken { consumed: lines.consumed(), hold: self.chat.holds(peer) };
+                        let hold = self.chat.holds(peer);
+                        return Taken { consumed: done + lines.consumed(), hold };
                     }
                 }
                 Err(wire::TooLong) => {
-                    if !std::mem::replace(&mut console.discarding, true) {
-                        log::warn!("stdin: line too long: at most {} bytes", self.line_len_max);
-                    }
-                    // The line's end, if it is in these bytes, ends the discarding.
-                    let rest = &bytes[lines.consumed()..];
-                    let end = rest.iter().position(|&byte| byte == b'\n');
-                    let consumed = end.map_or(bytes.len(), |end| lines.consumed() + end + 1);
-                    console.discarding = end.is_none();
-                    if consumed < bytes.len() {
-                        let taken = self.receive_words(peer, &bytes[consumed..], 0);
-                        return Taken { consumed: consumed + taken.consumed, hold: taken.hold };
-                    }
-                    return Taken { consumed, hold: false };
+                    log::warn!("stdin: line too long: at most {len_max} bytes");
+                    let Some(console) = &mut self.console else { break };
+                    console.refused.begin();
+                    done += lines.consumed();
+                    done += console.refused.skip(&bytes[done..]);
+                    lines = Lines::new(&bytes[done..], 0, len_max);
                 }
             }
         }
-        Taken { consumed: lines.consumed(), hold: false }
+        Taken { consumed: done + lines.consumed(), hold: false }
     }
 
     /// One line of the operator. False where the room is full: it is to be heard again.
@@ -248,7 +243,8 @@ impl Handler for Server {
     }
 
     fn ended(&mut self, peer: PeerId, rest: &[u8], _now: Instant) -> bool {
-        if self.is_console(peer) {
+        if let Some(console) = self.console.as_ref().filter(|console| console.peer == peer) {
+            let rest = console.refused.rest(rest);
             return rest.is_empty() || self.hear_word(peer, rest) || !self.chat.holds(peer);
         }
         // What no newline ended is a line all the same: whoever sent it will never end it.
