@@ -4,7 +4,7 @@
 use crate::address::{Address, Family, Transport, Use};
 use crate::serve::ConsoleMode;
 use crate::wire::{LINE_LEN_MAX, Protocol};
-use crate::{chat, connect, serve};
+use crate::{connect, serve};
 use bytesize::ByteSize;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use std::net::SocketAddr;
@@ -133,7 +133,7 @@ impl ServeArgs {
     /// Resolves the addresses; may block on a name server.
     pub fn options(&self, stdout_is_terminal: bool) -> Result<serve::Options, Error> {
         let line_len_max = usize::try_from(self.line_max.as_u64()).unwrap_or(usize::MAX);
-        let limit = chat::line_len_limit(chat::LOG_BYTES);
+        let limit = serve::line_len_limit(serve::LOG_BYTES);
         if line_len_max == 0 || line_len_max > limit {
             return Err(Error::Usage(format!("--line-max {}: 1 to {limit} bytes", self.line_max)));
         }
@@ -154,7 +154,7 @@ impl ServeArgs {
             udp: all(udp, Transport::Udp)?,
             protocol: self.protocol.protocol(),
             line_len_max,
-            log_bytes: chat::LOG_BYTES,
+            log_bytes: serve::LOG_BYTES,
             console: match self.console {
                 ConsoleArg::Off => ConsoleMode::Off,
                 ConsoleArg::Commands => ConsoleMode::Commands,

@@ -50,7 +50,8 @@ fn is_plain(bytes: &[u8]) -> bool {
 fn push_visible(text: &str, mut before: Option<char>, push: &mut dyn FnMut(&str)) {
     let mut start = 0;
     for (at, c) in text.char_indices() {
-        if !is_shown(c, before) {
+        let shown = is_shown(c, before);
+        if !shown {
             push(&text[start..at]);
             start = at + c.len_utf8();
             match c as u32 {
@@ -58,7 +59,8 @@ fn push_visible(text: &str, mut before: Option<char>, push: &mut dyn FnMut(&str)
                 code => push(&format!("\\u{{{code:x}}}")),
             }
         }
-        before = Some(c);
+        // What is escaped shows nothing behind it: a run of tags stands in a flag or not at all.
+        before = shown.then_some(c);
     }
     push(&text[start..]);
 }
@@ -123,6 +125,7 @@ mod tests {
             .chain(0x2066..=0x2069)
             .chain([0x200e, 0x200f, 0x61c, 0x2028, 0x2029, 0xfeff, 0x200b, 0x2060, 0xad, 0x180e])
             .chain([0xfff9, 0xe0001, 0xe0041]);
+        assert_eq!(both("a\u{e0041}\u{e0042}"), "a\\u{e0041}\\u{e0042}");
         for code in codes {
             let c = char::from_u32(code).unwrap();
             assert_eq!(both(&format!("ä{c}b")), format!("ä\\u{{{code:x}}}b"));

@@ -159,7 +159,9 @@ impl Os for MioOs {
         peer: PeerId,
     ) -> io::Result<(Stream, SocketAddr)> {
         let (mut socket, from) = uninterrupted(|| listener.accept())?;
-        socket.set_nodelay(true)?;
+        // Some systems refuse options on a socket that was reset meanwhile (EINVAL on macOS), which
+        // is this connection's trouble and not the listener's.
+        socket.set_nodelay(true).map_err(|_| io::Error::from(ErrorKind::ConnectionAborted))?;
         self.poll.registry().register(&mut socket, encode(source_of(peer)), BOTH)?;
         Ok((Stream::Tcp(socket), plain(from)))
     }

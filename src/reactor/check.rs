@@ -37,7 +37,7 @@ impl<O: Os> Reactor<O> {
                         read: listed || conn.input != Input::Open,
                         write: conn.writable || conn.output == Output::Ended,
                     },
-                    Phase::Dialing => Memory { read: listed, write: listed },
+                    Phase::Dialing { .. } => Memory { read: listed, write: listed },
                     Phase::Flushing(_) => Memory { read: conn.readable, write: conn.writable },
                     Phase::Draining(_) => Memory { read: listed, write: true },
                     Phase::Doomed(_) => both(self.doomed.contains(&peer)),

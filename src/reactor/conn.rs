@@ -69,8 +69,10 @@ pub(super) enum Output {
 
 /// Where a connection stands between its birth and the sweep.
 pub(super) enum Phase {
-    /// Dialed, no answer yet; a deadline is armed.
-    Dialing,
+    /// Dialed, no answer yet.
+    Dialing {
+        deadline: Instant,
+    },
     Open,
     /// Finishing: sends what is pending, reads nothing.
     Flushing(Box<Ending>),
@@ -87,6 +89,17 @@ pub(super) struct Ending {
     pub(super) deadline: Instant,
     /// Bytes dropped while draining.
     pub(super) dropped: usize,
+}
+
+impl Phase {
+    /// The deadline that is armed for it.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        match self {
+            Phase::Dialing { deadline } => Some(*deadline),
+            Phase::Flushing(ending) | Phase::Draining(ending) => Some(ending.deadline),
+            Phase::Open | Phase::Doomed(_) => None,
+        }
+    }
 }
 
 impl<S> Conn<S> {
@@ -139,7 +152,7 @@ impl<S> Conn<S> {
                 !self.held && (offer || more)
             }
             // The outcome of a dial is asked in the read phase too.
-            Phase::Dialing => self.writable || self.end_hinted,
+            Phase::Dialing { .. } => self.writable || self.end_hinted,
             Phase::Draining(_) => self.readable,
             Phase::Flushing(_) | Phase::Doomed(_) => false,
         }
@@ -157,11 +170,5 @@ impl<S> Conn<S> {
         if let Some(kept) = &mut self.kept {
             kept.offer = true;
         }
-    }
-
-    /// Ends what is left of an open connection's input: nothing is kept for one that finishes.
-    pub(super) fn begin_ending(&mut self, why: CloseReason, deadline: Instant) {
-        self.kept = None;
-        self.phase = Phase::Flushing(Box::new(Ending { why, deadline, dropped: 0 }));
     }
 }

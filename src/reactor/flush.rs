@@ -4,7 +4,7 @@
 //! sweep go on to the next. So when a sweep has ended, every peer whose socket took bytes has been
 //! offered all there was at its start: that is what lets a log drop old messages safely.
 
-use super::conn::{Input, Output, Phase};
+use super::conn::{Ending, Input, Output, Phase};
 use super::{DRAIN_MS_MAX, Reactor};
 use crate::handler::{Call, CloseReason, Handler, PeerId, Slices};
 use crate::os::Os;
@@ -82,25 +82,21 @@ impl<O: Os> Reactor<O> {
     fn flushed(&mut self, peer: PeerId) {
         let Reactor { os, conns, .. } = self;
         let conn = &mut conns[peer.slot as usize];
-        let finishing = matches!(conn.phase, Phase::Flushing(_));
-        if conn.output == Output::Ending || finishing {
+        let finishing = match &conn.phase {
+            Phase::Flushing(ending) => Some(ending.why),
+            _ => None,
+        };
+        if conn.output == Output::Ending || finishing.is_some() {
             conn.output = Output::Ended;
             os.shutdown(&mut conn.stream);
         }
-        if !finishing {
-            return;
-        }
-        let Phase::Flushing(mut ending) = std::mem::replace(&mut conn.phase, Phase::Open) else {
-            unreachable!("just matched");
-        };
-        let nothing_to_drain = conn.input == Input::Ended || conn.console;
-        let why = ending.why;
-        ending.deadline = os.now() + Duration::from_millis(DRAIN_MS_MAX);
-        self.timers.arm(ending.deadline, peer);
-        conn.phase = Phase::Draining(ending);
-        if nothing_to_drain {
+        let Some(why) = finishing else { return };
+        if conn.input == Input::Ended || conn.console {
             self.doom(peer, why);
         } else {
+            let deadline = os.now() + Duration::from_millis(DRAIN_MS_MAX);
+            let ending = Ending { why, deadline, dropped: 0 };
+            self.enter(peer, Phase::Draining(Box::new(ending)));
             self.queue_read(peer);
         }
     }

@@ -27,7 +27,7 @@ use crate::os::{Batch, Event, Os, Source};
 use crate::stats::Stats;
 use crate::timers::Timers;
 pub use budgets::Budgets;
-use conn::{Conn, Output, Phase};
+use conn::{Conn, Ending, Output, Phase};
 use listener::Listener;
 use slab::Slab;
 use std::collections::VecDeque;
@@ -292,17 +292,10 @@ impl<O: Os> Reactor<O> {
         while let Some(peer) = self.timers.expire(now) {
             let Some(conn) = self.conn(peer) else { continue };
             match &conn.phase {
-                Phase::Dialing => self.doom(peer, CloseReason::DialTimeout),
-                // A finishing peer's timer may be that of a phase that ended well.
-                Phase::Flushing(ending) if ending.deadline <= now => {
-                    self.doom(peer, CloseReason::NotFlushed);
-                }
-                Phase::Draining(ending) if ending.deadline <= now => {
-                    let why = ending.why;
-                    self.doom(peer, why);
-                }
+                Phase::Dialing { .. } => self.doom(peer, CloseReason::DialTimeout),
+                Phase::Flushing(_) | Phase::Draining(_) => self.cut(peer),
                 Phase::Open if conn.console => self.retry_console(),
-                Phase::Open | Phase::Flushing(_) | Phase::Draining(_) | Phase::Doomed(_) => {}
+                Phase::Open | Phase::Doomed(_) => {}
             }
         }
         if handler.next_deadline().is_some_and(|deadline| deadline <= now) {
@@ -346,10 +339,10 @@ impl<O: Os> Reactor<O> {
         self.stats.dialed += 1;
         match self.os.connect(to, from, peer) {
             Ok(stream) => {
-                self.insert(peer, stream, Phase::Dialing, false);
+                self.insert(peer, stream, Phase::Open, false);
                 // Writable is what a dialed socket becomes when the handshake is done.
                 self.conns[peer.slot as usize].writable = false;
-                self.timers.arm(deadline, peer);
+                self.enter(peer, Phase::Dialing { deadline });
             }
             // No socket, no slot: the handler hears of it as of any dial that failed.
             Err(error) => {
@@ -363,10 +356,11 @@ impl<O: Os> Reactor<O> {
     fn finish(&mut self, peer: PeerId, why: CloseReason, deadline: Instant) {
         let Some(conn) = self.conn(peer) else { return };
         match conn.phase {
-            Phase::Dialing => self.doom(peer, why),
+            Phase::Dialing { .. } => self.doom(peer, why),
             Phase::Open => {
-                conn.begin_ending(why, deadline);
-                self.timers.arm(deadline, peer);
+                conn.kept = None;
+                let ending = Ending { why, deadline, dropped: 0 };
+                self.enter(peer, Phase::Flushing(Box::new(ending)));
                 self.writable.push_back(peer);
             }
             Phase::Flushing(_) | Phase::Draining(_) | Phase::Doomed(_) => {}
@@ -402,9 +396,7 @@ impl<O: Os> Reactor<O> {
             }
         }
         if overdue {
-            for peer in self.peers() {
-                self.doom(peer, CloseReason::NotFlushed);
-            }
+            self.peers().into_iter().for_each(|peer| self.cut(peer));
         }
     }
 
@@ -434,8 +426,31 @@ impl<O: Os> Reactor<O> {
         if let Some(conn) = self.conn(peer)
             && !matches!(conn.phase, Phase::Doomed(_))
         {
-            conn.phase = Phase::Doomed(why);
+            self.enter(peer, Phase::Doomed(why));
             self.doomed.push(peer);
+        }
+    }
+
+    /// Time is up: dooms a connection with the reason that fits how far it came.
+    fn cut(&mut self, peer: PeerId) {
+        let why = match self.conn(peer).map(|conn| &conn.phase) {
+            // All that was pending is sent; only the peer's own end has not come.
+            Some(Phase::Draining(ending)) => ending.why,
+            _ => CloseReason::NotFlushed,
+        };
+        self.doom(peer, why);
+    }
+
+    /// Changes a connection's phase, and its deadline with it.
+    fn enter(&mut self, peer: PeerId, phase: Phase) {
+        let Some(conn) = self.conns.get_mut(peer.slot as usize) else { return };
+        let next = phase.deadline();
+        let last = std::mem::replace(&mut conn.phase, phase).deadline();
+        if let Some(deadline) = last {
+            self.timers.disarm(deadline, peer);
+        }
+        if let Some(deadline) = next {
+            self.timers.arm(deadline, peer);
         }
     }
 

@@ -29,7 +29,7 @@ impl<O: Os> Reactor<O> {
             conn.in_readable = false;
             match conn.phase {
                 Phase::Open => self.read_open(peer, handler),
-                Phase::Dialing => self.ask_dialed(peer, handler),
+                Phase::Dialing { .. } => self.ask_dialed(peer, handler),
                 Phase::Draining(_) => self.drain(peer),
                 Phase::Flushing(_) | Phase::Doomed(_) => {}
             }
@@ -152,7 +152,7 @@ impl<O: Os> Reactor<O> {
         let conn = &mut conns[peer.slot as usize];
         match os.connected(&mut conn.stream) {
             Ok(true) => {
-                conn.phase = Phase::Open;
+                self.enter(peer, Phase::Open);
                 let now = self.os.now();
                 log::info!("opened {peer}: connected");
                 handler.opened(peer, Origin::Dialed, now);

@@ -3,6 +3,7 @@
 mod console;
 mod server;
 
+pub use crate::chat::{LOG_BYTES, line_len_limit};
 pub use console::ConsoleMode;
 pub use server::{STOP_WITHIN, Server};
 

@@ -22,6 +22,9 @@ const NEWLINE_HINT_AFTER: Duration = Duration::from_secs(2);
 /// How long a peer that ended its input has to take what it is still owed.
 const LEAVE_FLUSH: Duration = Duration::from_secs(5);
 
+/// How long a stop waits for the operator's stdout.
+const CONSOLE_FLUSH: Duration = Duration::from_millis(500);
+
 /// How long a stop waits for the peers to take what they are owed.
 pub const STOP_WITHIN: Duration = Duration::from_secs(5);
 
@@ -202,11 +205,17 @@ impl Server {
         true
     }
 
+    /// The first time: everybody is told and gets what is pending; again: at once.
     fn stop(&mut self, cause: &str) {
         let within = if self.stopping { Duration::ZERO } else { STOP_WITHIN };
         if !self.stopping {
             log::info!("stopping: {cause}");
             self.chat.tell_all("the server is stopping");
+            // A stdout that nobody reads must not hold the stop up.
+            if let Some(console) = &self.console {
+                let (peer, why) = (console.peer, CloseReason::Stopping);
+                self.actions.push_back(Action::Finish { peer, why, within: CONSOLE_FLUSH });
+            }
         }
         self.stopping = true;
         self.actions.push_back(Action::Stop { within: Some(within) });

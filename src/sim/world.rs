@@ -129,10 +129,7 @@ impl World {
             }
             (45..=59, Some(_)) => self.read(place)?,
             (60..=61, Some(_)) => self.clients[place].reading = self.random.below(3) > 0,
-            (62, Some(remote)) if self.random.below(3) == 0 => {
-                self.clients[place].ended = true;
-                self.os().remote_shutdown(remote);
-            }
+            (62, Some(_)) if self.random.below(3) == 0 => self.leave(place),
             (63, Some(remote)) if self.random.below(6) == 0 => {
                 self.clients[place].ended = true;
                 self.os().remote_reset(remote);
@@ -173,6 +170,21 @@ impl World {
         let remote = client.remote;
         if self.os().remote_send(remote, &line) < line.len() {
             self.clients[place].said -= 1;
+        }
+    }
+
+    /// The end of input; by chance behind a last line that no newline ends, which counts.
+    fn leave(&mut self, place: usize) {
+        let client = &mut self.clients[place];
+        let remote = client.remote;
+        if !std::mem::replace(&mut client.ended, true) {
+            let line = client.line(5);
+            let unfinished = &line[..line.len() - 1];
+            let says = self.random.below(2) == 0;
+            if !says || self.os().remote_send(remote, unfinished) < unfinished.len() {
+                self.clients[place].said -= 1;
+            }
+            self.os().remote_shutdown(remote);
         }
     }
 
