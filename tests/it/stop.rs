@@ -35,11 +35,11 @@ fn in_lines_and_raw_nothing_is_told() {
     }
 }
 
-/// More than a room takes in at once, so that talkers are held while the stop is under way. The
+/// Four times what a room takes in at once, so that talkers are held while the stop is under way. The
 /// notice may come before their lines; none is lost.
 #[test]
 fn what_has_arrived_reaches_everybody_before_the_end() {
-    const TALKERS: usize = 12;
+    const TALKERS: usize = 20;
     const LINES: usize = 80;
     let mut server = Program::start(&["serve", "--tcp", "127.0.0.1:0", "--console", "off"]);
     let mut reader = Peer::join(server.tcp());
