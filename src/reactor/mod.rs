@@ -59,7 +59,7 @@ pub struct Reactor<O: Os> {
     /// The serial given last; never reused.
     serial: u64,
     events: Vec<Event>,
-    /// The last poll brought nothing.
+    /// Nothing was left to do when this turn began, and its poll brought nothing.
     quiet: bool,
     scratch: Box<[u8]>,
     /// Taken when the first datagram comes.
@@ -207,14 +207,16 @@ impl<O: Os> Reactor<O> {
         if self.next_action.is_none() {
             self.next_action = handler.next_action();
         }
-        let timeout = if self.has_work() {
+        let work = self.has_work();
+        let stop_reads = self.stopping.as_ref().is_some_and(|stop| !stop.finishing);
+        let timeout = if work || stop_reads {
             Some(Duration::ZERO)
         } else {
             let nearest = self.next_deadline(handler);
             nearest.map(|deadline| deadline.saturating_duration_since(self.os.now()))
         };
         self.os.poll(&mut self.events, timeout)?;
-        self.quiet = self.events.is_empty();
+        self.quiet = self.events.is_empty() && !work;
         Ok(())
     }
 
@@ -228,7 +230,6 @@ impl<O: Os> Reactor<O> {
             || self.next_action.is_some()
             || self.listeners.iter().any(Listener::wants_accept)
             || self.udps.iter().any(UdpSocket::is_ready)
-            || self.stopping.as_ref().is_some_and(|stop| !stop.finishing)
     }
 
     fn next_deadline<H: Handler>(&self, handler: &H) -> Option<Instant> {

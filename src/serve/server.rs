@@ -48,7 +48,11 @@ pub struct Server {
 /// The hint `no newline yet` for one peer: given once in its life.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Hint {
-    Due(Instant),
+    /// The deadline that is armed, and the one that counts: a newer text moves only that.
+    Due {
+        armed: Instant,
+        at: Instant,
+    },
     Given,
 }
 
@@ -103,7 +107,7 @@ impl Server {
         }
         let consumed = lines.consumed();
         if self.protocol == Protocol::Chat {
-            self.note_unfinished(peer, consumed < bytes.len(), now);
+            self.note_unfinished(peer, consumed < bytes.len(), consumed > 0, now);
         }
         Taken { consumed, hold: false }
     }
@@ -127,20 +131,22 @@ impl Server {
         self.actions.push_back(Action::Finish { peer, why, within: LAST_WORDS });
     }
 
-    fn note_unfinished(&mut self, peer: PeerId, unfinished: bool, now: Instant) {
+    /// `anew`: the unfinished text began in this read.
+    fn note_unfinished(&mut self, peer: PeerId, unfinished: bool, anew: bool, now: Instant) {
         if !unfinished && self.unfinished.is_empty() {
             return;
         }
-        match self.unfinished.get(&peer) {
+        let due = now + NEWLINE_HINT_AFTER;
+        match self.unfinished.get_mut(&peer) {
             None if unfinished => {
-                let at = now + NEWLINE_HINT_AFTER;
-                self.unfinished.insert(peer, Hint::Due(at));
-                self.hints.arm(at, peer);
+                self.unfinished.insert(peer, Hint::Due { armed: due, at: due });
+                self.hints.arm(due, peer);
             }
-            Some(&Hint::Due(at)) if !unfinished => {
+            Some(&mut Hint::Due { armed, .. }) if !unfinished => {
                 self.unfinished.remove(&peer);
-                self.hints.disarm(at, peer);
+                self.hints.disarm(armed, peer);
             }
+            Some(Hint::Due { at, .. }) if anew => *at = due,
             _ => {}
         }
     }
@@ -277,8 +283,8 @@ impl Handler for Server {
 
     fn closed(&mut self, peer: PeerId, _why: CloseReason, _now: Instant) {
         self.chat.gone(peer);
-        if let Some(Hint::Due(at)) = self.unfinished.remove(&peer) {
-            self.hints.disarm(at, peer);
+        if let Some(Hint::Due { armed, .. }) = self.unfinished.remove(&peer) {
+            self.hints.disarm(armed, peer);
         }
         if self.is_console(peer) {
             self.console = None;
@@ -300,7 +306,14 @@ impl Handler for Server {
 
     fn expired(&mut self, now: Instant) {
         while let Some(peer) = self.hints.expire(now) {
-            self.unfinished.insert(peer, Hint::Given);
+            let hint = self.unfinished.insert(peer, Hint::Given);
+            if let Some(Hint::Due { at, .. }) = hint
+                && at > now
+            {
+                self.unfinished.insert(peer, Hint::Due { armed: at, at });
+                self.hints.arm(at, peer);
+                continue;
+            }
             let hint = "no newline yet: end the line, or ask for --protocol raw";
             self.chat.tell(peer, format_args!("{hint}"));
         }
@@ -332,3 +345,6 @@ impl Handler for Server {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

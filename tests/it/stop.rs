@@ -35,26 +35,39 @@ fn in_lines_and_raw_nothing_is_told() {
     }
 }
 
-/// The notice may come before lines that were on their way when the signal came; none is lost.
+/// Four times what a room takes in at once, so that talkers are held while the stop is under way. The
+/// notice may come before their lines; none is lost.
 #[test]
-fn what_has_arrived_reaches_a_slow_reader_before_the_end() {
+fn what_has_arrived_reaches_everybody_before_the_end() {
+    const TALKERS: usize = 20;
+    const LINES: usize = 80;
     let mut server = Program::start(&["serve", "--tcp", "127.0.0.1:0", "--console", "off"]);
-    let mut one = Peer::join(server.tcp());
-    let mut two = Peer::join(server.tcp());
-    one.expect_line(format!("* {} joined", two.name));
-    // Less than the log holds, so that nobody falls behind; more than one send takes.
+    let mut reader = Peer::join(server.tcp());
+    let mut talkers: Vec<Peer> = (0..TALKERS).map(|_| Peer::join(server.tcp())).collect();
     let text = "x".repeat(500);
-    let lines: String = (0..1_000).map(|n| format!("{n:04} {text}\n")).collect();
-    two.say(lines);
-    server.signal(Signal::TERM);
-    let mut heard: Vec<String> = (0..1_001).map(|_| one.line()).collect();
-    one.expect_end();
-    let notice = heard.iter().position(|line| line == "* the server is stopping");
-    heard.remove(notice.expect("the stop is told"));
-    for (n, line) in heard.iter().enumerate() {
-        assert_eq!(line, &format!("<{}> {n:04} {text}", two.name));
+    let line = |n| format!("{n} {text}\n");
+    server.signal(Signal::STOP); // so that all of it waits in the kernel
+    for talker in &mut talkers {
+        talker.say((0..LINES).map(line).collect::<String>());
     }
-    drop((one, two));
+    server.signal(Signal::TERM);
+    server.signal(Signal::CONT);
+    let mut heard = vec![0; TALKERS];
+    let mut notices = 0;
+    for _ in 0..TALKERS + TALKERS * LINES + 1 {
+        let line = reader.line();
+        let Some(author) = talkers.iter().position(|t| line.starts_with(&format!("<{}>", t.name)))
+        else {
+            notices += usize::from(line == "* the server is stopping");
+            continue;
+        };
+        let said = format!("<{}> {} {text}", talkers[author].name, heard[author]);
+        assert_eq!(line, said, "in order and once");
+        heard[author] += 1;
+    }
+    assert_eq!((heard, notices), (vec![LINES; TALKERS], 1));
+    reader.expect_end();
+    drop((reader, talkers));
     assert_eq!(server.exit(), 0);
 }
 
