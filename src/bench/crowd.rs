@@ -5,6 +5,7 @@
 //! of /proc is read between the phases, outside the loop. No socket here, and no clock but `now`.
 
 use super::checker::Checker;
+use super::dials::Dials;
 use super::marker::{Marker, PROBE, Run};
 use super::measure::Measure;
 use super::publisher::Publisher;
@@ -14,15 +15,8 @@ use crate::handler::{
 };
 use crate::wire::Lines;
 use std::collections::VecDeque;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
-
-/// Dials without an answer at a time. On one machine the answer comes at once, from the kernel and
-/// not from the server: what bounds the server's listen queue is `bench::BATCH`.
-const DIALS_MAX: usize = 256;
-
-/// How long a dial may take. Linux asks again after 1, 3 and 7 seconds.
-const DIAL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A phase in which nothing has come on for so long is stuck. A SYN that found a full queue comes
 /// again after 1 and 3 seconds; a run that is well is never silent for more than a second.
@@ -39,14 +33,6 @@ const AWAKE_BEFORE: Duration = Duration::from_millis(1);
 /// The longest line looked at: `--size` at its greatest, and room for what a server adds.
 const LINE_LEN_MAX: usize = 128 * 1024;
 
-/// Up to so many dials from one address. Linux has 28,232 ports for each (source, destination),
-/// but it searches them one by one and half of them first: the last of 19,000 dials took half a
-/// millisecond of kernel time each, and a run a minute ago has left its ports in TIME_WAIT.
-const DIALS_PER_SOURCE: usize = 2_000;
-
-/// Sources beyond that: 127.0.0.1 to 127.0.0.250.
-const SOURCES: usize = 250;
-
 /// Why there is nothing to report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Failure {
@@ -58,9 +44,7 @@ pub(super) enum Failure {
 
 /// The peers.
 pub(super) struct Crowd {
-    to: SocketAddr,
-    /// Dials go round many source addresses: only loopback has them to give.
-    many_sources: bool,
+    dials: Dials,
     publishers_max: usize,
     run: Run,
     /// Times in lines count from here.
@@ -70,7 +54,6 @@ pub(super) struct Crowd {
     peers: Vec<Peer>,
     publishers: Vec<Publisher>,
     subscribers: usize,
-    dialed: usize,
     opened: usize,
     probe: u32,
     /// Peers that heard the last probe.
@@ -119,8 +102,7 @@ impl Crowd {
         now: Instant,
     ) -> Self {
         Crowd {
-            to,
-            many_sources: peers > DIALS_PER_SOURCE && to.is_ipv4() && to.ip().is_loopback(),
+            dials: Dials::new(to, peers),
             publishers_max: usize::from(publishers),
             run,
             origin: now,
@@ -128,7 +110,6 @@ impl Crowd {
             peers: Vec::with_capacity(peers),
             publishers: Vec::with_capacity(usize::from(publishers)),
             subscribers: 0,
-            dialed: 0,
             opened: 0,
             probe: 0,
             heard: 0,
@@ -247,21 +228,6 @@ impl Crowd {
             phase => self.phase = phase,
         }
     }
-
-    fn dial(&mut self) -> Option<Action> {
-        let Phase::Connecting(peers) = self.phase else { return None };
-        if self.dialed == peers || self.dialed - self.opened >= DIALS_MAX {
-            return None;
-        }
-        let from = self.many_sources.then(|| source(self.dialed));
-        self.dialed += 1;
-        Some(Action::Connect { to: self.to, from, timeout: DIAL_TIMEOUT })
-    }
-}
-
-/// The source address of a dial, where there are many.
-fn source(dial: usize) -> SocketAddr {
-    (Ipv4Addr::new(127, 0, 0, 1 + (dial % SOURCES) as u8), 0).into()
 }
 
 impl Handler for Crowd {
@@ -316,7 +282,7 @@ impl Handler for Crowd {
     }
 
     fn closed(&mut self, peer: PeerId, why: CloseReason, _now: Instant) {
-        let to = self.to;
+        let to = self.dials.to;
         match (self.peer(peer).map(|state| state.role), &mut self.phase) {
             (None, _) => self.fail(format!("tcp {to}: {why}")),
             (Some(Role::Subscriber(index)), Phase::Measuring(measure)) => {
@@ -382,7 +348,11 @@ impl Handler for Crowd {
     }
 
     fn next_action(&mut self) -> Option<Action> {
-        self.actions.pop_front().or_else(|| self.dial())
+        let action = self.actions.pop_front();
+        action.or_else(|| match self.phase {
+            Phase::Connecting(peers) => self.dials.next(peers, self.opened),
+            _ => None,
+        })
     }
 
     fn pending<'a>(&'a mut self, peer: PeerId, slices: &mut Slices<'a>) {
