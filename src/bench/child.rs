@@ -84,7 +84,9 @@ impl ServerChild {
         self.child.wait()?;
         self.stopped = true;
         for line in String::from_utf8_lossy(&self.said).lines().take(LAST_LINES_MAX) {
-            log::warn!("server: {line}");
+            // Our own log line has a time and a level in front; theirs would stand twice.
+            let words = line.split_once("] ").map_or(line, |(_, words)| words);
+            log::warn!("server: {words}");
         }
         Ok(())
     }

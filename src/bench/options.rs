@@ -125,7 +125,7 @@ pub(super) fn head(options: &Options, to: SocketAddr) -> String {
     };
     let load = match options.scenario {
         Scenario::Fanout { subscribers, publishers, messages, rate } => format!(
-            "fanout to {} subscribers, {publishers} publishers, {} lines/s each, {} lines each",
+            "fanout from {publishers} to {} peers, {} lines/s each, {} lines each",
             grouped(subscribers as u64),
             grouped(rate.into()),
             grouped(messages.into())
