@@ -1,6 +1,7 @@
 //! `reactor`: TCP stream chat and UDP echo on one thread and one hand-written poll loop.
 
 pub mod address;
+pub mod bench;
 pub mod chat;
 pub mod cli;
 pub mod connect;

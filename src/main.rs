@@ -8,7 +8,7 @@ use reactor::os::limit::raise_descriptor_limit;
 use reactor::os::mio::MioOs;
 use reactor::os::stdio::{console_is_terminal, write_last};
 use reactor::os::trace::TraceOs;
-use reactor::{connect, serve};
+use reactor::{bench, connect, serve};
 use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -55,6 +55,19 @@ fn run(cli: &Cli, log: &LogQueue) -> Result<ExitCode, Error> {
                 connect::run(os, &options, log)
             };
             ended.map(ExitCode::from).map_err(failed)
+        }
+        Command::Bench(args) => {
+            let options = args.options()?;
+            let os = MioOs::new().map_err(failed)?;
+            let report = if trace {
+                bench::run(TraceOs::new(os), &options, log)
+            } else {
+                bench::run(os, &options, log)
+            };
+            let report = report.map_err(failed)?;
+            // A reader that has seen enough is no error.
+            let _ = write!(std::io::stdout(), "{report}");
+            report.faults().map_or(Ok(ExitCode::SUCCESS), |faults| Err(failed(faults)))
         }
     }
 }
