@@ -171,7 +171,7 @@ fn a_talker_that_never_stops_does_not_keep_a_quiet_one_from_being_heard() {
     let loud = TcpStream::connect(server.tcp()).unwrap();
     let mut writer = loud.try_clone().unwrap();
     let talking = std::thread::spawn(move || {
-        let block = vec![b"x".repeat(1_000), b"\n".to_vec()].concat().repeat(60);
+        let block = [b"x".repeat(1_000), b"\n".to_vec()].concat().repeat(60);
         while std::io::Write::write_all(&mut writer, &block).is_ok() {}
     });
     let drain = quiet.stream.try_clone().unwrap();
