@@ -51,10 +51,10 @@ pub struct FamilyArgs {
 #[derive(Debug, Args)]
 pub struct ServeArgs {
     /// Serve chat over TCP at ADDR; may be repeated. Without --tcp and --udp: both.
-    #[arg(long, value_name = "ADDR", num_args = 0..=1, default_missing_value = "127.0.0.1:65432")]
+    #[arg(long, value_name = "ADDR", num_args = 0..=1, default_missing_value = DEFAULT)]
     tcp: Vec<String>,
     /// Answer datagrams at ADDR; may be repeated.
-    #[arg(long, value_name = "ADDR", num_args = 0..=1, default_missing_value = "127.0.0.1:65432")]
+    #[arg(long, value_name = "ADDR", num_args = 0..=1, default_missing_value = DEFAULT)]
     udp: Vec<String>,
     /// What a message is.
     #[arg(long, value_enum, default_value_t = ProtocolArg::Chat)]
@@ -73,7 +73,7 @@ pub struct ServeArgs {
 #[derive(Debug, Args)]
 pub struct ConnectArgs {
     /// The server: HOST:PORT, [V6]:PORT, a port on this host, or a host.
-    #[arg(value_name = "ADDR", default_value = "127.0.0.1:65432")]
+    #[arg(value_name = "ADDR", default_value = DEFAULT)]
     server: String,
     /// Send each line as a datagram and print its echo.
     #[arg(long)]
@@ -190,6 +190,11 @@ impl Error {
 }
 
 impl ServeArgs {
+    /// `-6`: no socket takes IPv4 as well.
+    pub fn ipv6_only(&self) -> bool {
+        self.family.ipv6
+    }
+
     /// Resolves the addresses; may block on a name server.
     pub fn options(&self, stdout_is_terminal: bool) -> Result<serve::Options, Error> {
         let line_len_max = usize::try_from(self.line_max.as_u64()).unwrap_or(usize::MAX);
@@ -197,7 +202,7 @@ impl ServeArgs {
         if line_len_max == 0 || line_len_max > limit {
             return Err(Error::Usage(format!("--line-max {}: 1 to {limit} bytes", self.line_max)));
         }
-        let default = ["127.0.0.1:65432".to_owned()];
+        let default = [DEFAULT.to_owned()];
         let neither = self.tcp.is_empty() && self.udp.is_empty();
         let (tcp, udp) =
             if neither { (&default[..], &default[..]) } else { (&*self.tcp, &*self.udp) };
@@ -229,9 +234,11 @@ impl ConnectArgs {
     /// Resolves the server's address; may block on a name server.
     pub fn options(&self, stdout_is_terminal: bool) -> Result<connect::Options, Error> {
         let transport = if self.udp { Transport::Udp } else { Transport::Tcp };
+        let addresses = resolve(&self.server, self.family.family(), transport, Use::Connect)?;
+        let typed = (self.server != DEFAULT).then(|| self.server.clone());
         Ok(connect::Options {
-            server: self.server.clone(),
-            addresses: resolve(&self.server, self.family.family(), transport, Use::Connect)?,
+            server: typed.unwrap_or_else(|| addresses[0].to_string()),
+            addresses,
             udp: self.udp,
             protocol: self.protocol.protocol(),
             turn_timeout: self.turn_timeout,
@@ -289,12 +296,20 @@ impl ProtocolArg {
     }
 }
 
+/// Stands where no address was typed. No address is written so; which one it is depends on `-6`.
+const DEFAULT: &str = "(127.0.0.1:65432)";
+
 fn resolve(
     text: &str,
     family: Family,
     transport: Transport,
     usage: Use,
 ) -> Result<Vec<SocketAddr>, Error> {
+    let text = match family {
+        _ if text != DEFAULT => text,
+        Family::V6 => "[::1]:65432",
+        Family::Any | Family::V4 => "127.0.0.1:65432",
+    };
     let address: Address = text.parse().map_err(|error| Error::Usage(format!("{error}")))?;
     let resolved = address.resolve(family, transport, usage);
     resolved.map_err(|error| Error::Failed(format!("{error}")))

@@ -23,7 +23,7 @@ pub const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 3600);
 /// tenant is stale and harmless: the loop ignores it. Displays as `#812`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PeerId {
-    /// Counts from 1 in the order of accepts and dials; 0 is never given.
+    /// Counts from 1 in the order of accepts and dials; the console, which is neither, has 0.
     pub serial: u64,
     /// The place in the loop's slab: an index for a handler's own table.
     pub slot: u32,

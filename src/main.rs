@@ -5,7 +5,7 @@ use reactor::address::host_name;
 use reactor::cli::{Cli, Command, Error};
 use reactor::log_queue::LogQueue;
 use reactor::os::limit::raise_descriptor_limit;
-use reactor::os::mio::MioOs;
+use reactor::os::mio::{MioOs, Settings};
 use reactor::os::stdio::{console_is_terminal, write_last};
 use reactor::os::trace::TraceOs;
 use reactor::{bench, connect, serve};
@@ -38,7 +38,8 @@ fn run(cli: &Cli, log: &LogQueue) -> Result<ExitCode, Error> {
             let version = env!("CARGO_PKG_VERSION");
             log.say(&format!("reactor {version} on {}, pid {}", host_name(), std::process::id()));
             raise_limit();
-            let os = MioOs::new().map_err(failed)?;
+            let settings = Settings { ipv6_only: args.ipv6_only() };
+            let os = MioOs::new(settings).map_err(failed)?;
             if trace {
                 serve::run(TraceOs::new(os), &options, log).map_err(failed)?;
             } else {
@@ -48,7 +49,7 @@ fn run(cli: &Cli, log: &LogQueue) -> Result<ExitCode, Error> {
         }
         Command::Connect(args) => {
             let options = args.options(stdout_is_terminal)?;
-            let os = MioOs::new().map_err(failed)?;
+            let os = MioOs::new(Settings::default()).map_err(failed)?;
             let ended = if trace {
                 connect::run(TraceOs::new(os), &options, log)
             } else {
@@ -58,7 +59,7 @@ fn run(cli: &Cli, log: &LogQueue) -> Result<ExitCode, Error> {
         }
         Command::Bench(args) => {
             let options = args.options()?;
-            let os = MioOs::new().map_err(failed)?;
+            let os = MioOs::new(Settings::default()).map_err(failed)?;
             let report = if trace {
                 bench::run(TraceOs::new(os), &options, log)
             } else {

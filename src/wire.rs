@@ -37,22 +37,58 @@ pub struct TooLong;
 ///
 /// After the last one `consumed` says how much they took; the rest is the start of a line that has
 /// not ended yet and is to be offered again with what follows.
-pub struct Lines<'a> {
+pub struct Lines<'a, 'r> {
     bytes: &'a [u8],
     consumed: usize,
     searched: usize,
     len_max: usize,
+    /// Where the lines behind a refused one are wanted.
+    refused: Option<&'r mut Refused>,
 }
 
-impl<'a> Lines<'a> {
+/// Remembers, between two reads, that the rest of a refused line is still to come: its tail must
+/// not pass for a line (ngircd and charybdis learnt that).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Refused {
+    within: bool,
+}
+
+impl Refused {
+    /// What the end of input leaves: nothing where it ends a refused line.
+    pub fn rest<'a>(&self, rest: &'a [u8]) -> &'a [u8] {
+        if self.within { &[] } else { rest }
+    }
+}
+
+impl<'a> Lines<'a, '_> {
     /// `bytes[..seen]` are known to hold no LF (they were the rest of the last call) and are not
-    /// searched again: a peer that sends byte by byte costs one look at each.
+    /// searched again: a peer that sends byte by byte costs one look at each. There is no line
+    /// behind one that is too long.
     pub fn new(bytes: &'a [u8], seen: usize, len_max: usize) -> Self {
         debug_assert!(memchr::memchr(b'\n', &bytes[..seen]).is_none(), "a seen LF");
-        Lines { bytes, consumed: 0, searched: seen, len_max }
+        Lines { bytes, consumed: 0, searched: seen, len_max, refused: None }
+    }
+}
+
+impl<'a, 'r> Lines<'a, 'r> {
+    /// The same where a line that is too long is dropped whole, told once, and followed by others.
+    pub fn skipping(
+        bytes: &'a [u8],
+        seen: usize,
+        len_max: usize,
+        refused: &'r mut Refused,
+    ) -> Self {
+        let mut lines = Lines { bytes, consumed: 0, searched: seen, len_max, refused: None };
+        if refused.within {
+            let end = lines.search();
+            refused.within = end.is_none();
+            lines.consumed = lines.searched;
+        }
+        lines.refused = Some(refused);
+        lines
     }
 
-    /// Bytes of all lines handed out so far, endings included.
+    /// Bytes of all lines handed out or dropped so far, endings included.
     pub fn consumed(&self) -> usize {
         self.consumed
     }
@@ -63,55 +99,36 @@ impl<'a> Lines<'a> {
         self.consumed -= line.len();
         self.searched = self.consumed;
     }
+
+    /// The offset behind the next LF.
+    fn search(&mut self) -> Option<usize> {
+        let end = memchr::memchr(b'\n', &self.bytes[self.searched..]);
+        let end = end.map(|at| self.searched + at + 1);
+        self.searched = end.unwrap_or(self.bytes.len());
+        end
+    }
 }
 
-impl<'a> Iterator for Lines<'a> {
+impl<'a> Iterator for Lines<'a, '_> {
     /// A whole line with its ending, LF or CRLF; see [`text`].
     type Item = Result<&'a [u8], TooLong>;
 
     /// None: no further line has ended. `TooLong` as soon as it is certain, whether or not the
-    /// line's end has come; there is no line after it.
+    /// line's end has come.
     fn next(&mut self) -> Option<Self::Item> {
-        let end = memchr::memchr(b'\n', &self.bytes[self.searched..]);
-        let end = end.map(|at| self.searched + at + 1);
-        self.searched = end.unwrap_or(self.bytes.len());
+        let end = self.search();
         let line = &self.bytes[self.consumed..self.searched];
         // An unfinished line may end in a CR that will turn out to be part of the ending.
         let text_len = if end.is_some() { text(line).len() } else { text_at_least(line) };
         if text_len > self.len_max {
+            if let Some(refused) = &mut self.refused {
+                refused.within = end.is_none();
+                self.consumed = self.searched;
+            }
             return Some(Err(TooLong));
         }
         self.consumed = end?;
         Some(Ok(line))
-    }
-}
-
-/// Drops the rest of a line that was refused: its tail must not pass for a line (ngircd and
-/// charybdis learnt that). Lines behind it are lines again.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Refused {
-    within: bool,
-}
-
-impl Refused {
-    /// A line was refused; its end has not been seen yet.
-    pub fn begin(&mut self) {
-        self.within = true;
-    }
-
-    /// How many bytes at the front of `bytes` are still of that line, its ending included.
-    pub fn skip(&mut self, bytes: &[u8]) -> usize {
-        if !self.within {
-            return 0;
-        }
-        let end = memchr::memchr(b'\n', bytes);
-        self.within = end.is_none();
-        end.map_or(bytes.len(), |end| end + 1)
-    }
-
-    /// What the end of input leaves: nothing where it ends a refused line.
-    pub fn rest<'a>(&self, rest: &'a [u8]) -> &'a [u8] {
-        if self.within { &[] } else { rest }
     }
 }
 
@@ -208,16 +225,25 @@ mod tests {
 
     #[test]
     fn of_a_refused_line_nothing_is_left_and_the_next_one_is_whole_at_every_split() {
-        let stream = b"123456789 tail\nnext\n";
-        for at in 9..stream.len() {
-            let mut refused = Refused::default();
-            refused.begin();
-            let mut rest = Vec::new();
+        let stream = b"one\n123456789 tail\nnext\n123456789 tail";
+        for at in 0..stream.len() {
+            let (mut refused, mut kept) = (Refused::default(), Vec::new());
+            let (mut whole, mut too_long) = (Vec::new(), 0);
             for piece in [&stream[..at], &stream[at..]] {
-                let skipped = refused.skip(piece);
-                rest.extend_from_slice(refused.rest(&piece[skipped..]));
+                let seen = kept.len();
+                kept.extend_from_slice(piece);
+                let mut lines = Lines::skipping(&kept, seen, 8, &mut refused);
+                for line in lines.by_ref() {
+                    match line {
+                        Ok(line) => whole.push(line.to_vec()),
+                        Err(TooLong) => too_long += 1,
+                    }
+                }
+                let consumed = lines.consumed();
+                kept.drain(..consumed);
             }
-            assert_eq!(rest, b"next\n", "split at {at}");
+            assert_eq!(whole, [b"one\n".to_vec(), b"next\n".to_vec()], "split at {at}");
+            assert_eq!((too_long, refused.rest(&kept)), (2, &b""[..]), "split at {at}");
         }
     }
 

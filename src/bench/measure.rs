@@ -57,7 +57,7 @@ impl Measure {
         &mut self,
         run: &mut Run,
         subscriber: usize,
-        mut lines: Lines<'_>,
+        mut lines: Lines<'_, '_>,
         now_ns: u64,
     ) -> (usize, bool) {
         self.reads += 1;

@@ -8,8 +8,8 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
-/// The author of a notice: the server itself. Serials begin at 1.
-pub const NOBODY: u64 = 0;
+/// The author of a notice: the server itself. No connection has this serial.
+pub const NOBODY: u64 = u64::MAX;
 
 /// What a message costs beside its bytes.
 pub const ENTRY_BYTES: usize = size_of::<Entry>();

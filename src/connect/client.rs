@@ -101,8 +101,9 @@ impl Client {
     }
 
     fn link_closed(&mut self, why: CloseReason) {
-        let at = self.addresses.front().map_or(String::new(), |at| format!(" ({at})"));
         let server = &self.server;
+        let at = self.addresses.front().map(SocketAddr::to_string).filter(|at| at != server);
+        let at = at.map_or(String::new(), |at| format!(" ({at})"));
         if self.link.take().is_some() {
             return match why {
                 CloseReason::Failed(..) => {
@@ -154,22 +155,24 @@ impl Client {
 
     /// In raw a line is a message without its newline, and the next one waits for an answer.
     fn take_turns(&mut self, bytes: &[u8], seen: usize, now: Instant) -> Taken {
-        let mut done = self.refused.skip(bytes);
-        let mut lines = Lines::new(&bytes[done..], seen.saturating_sub(done), LINE_LEN_MAX);
+        let mut refused = self.refused;
+        let mut lines = Lines::skipping(bytes, seen, LINE_LEN_MAX, &mut refused);
+        let mut drained = false;
         while self.turn == Turn::Ours && self.outcome.is_none() {
             match lines.next() {
                 Some(Ok(line)) => self.say(wire::text(line), now),
                 Some(Err(wire::TooLong)) => {
                     log::warn!("stdin: line too long: at most {LINE_LEN_MAX} bytes; not sent");
-                    self.refused.begin();
-                    done += lines.consumed();
-                    done += self.refused.skip(&bytes[done..]);
-                    lines = Lines::new(&bytes[done..], 0, LINE_LEN_MAX);
                 }
-                None => return Taken { consumed: done + lines.consumed(), hold: false },
+                None => {
+                    drained = true;
+                    break;
+                }
             }
         }
-        Taken { consumed: done + lines.consumed(), hold: self.hold_console() }
+        let consumed = lines.consumed();
+        self.refused = refused;
+        Taken { consumed, hold: !drained && self.hold_console() }
     }
 
     fn say(&mut self, text: &[u8], now: Instant) {

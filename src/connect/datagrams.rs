@@ -108,8 +108,9 @@ impl Handler for DatagramClient {
     }
 
     fn received(&mut self, _: PeerId, bytes: &[u8], seen: usize, now: Instant) -> Taken {
-        let mut done = self.refused.skip(bytes);
-        let mut lines = Lines::new(&bytes[done..], seen.saturating_sub(done), DATAGRAM_LEN_MAX);
+        let mut refused = self.refused;
+        let mut lines = Lines::skipping(bytes, seen, DATAGRAM_LEN_MAX, &mut refused);
+        let mut drained = false;
         while self.unanswered < UNANSWERED_MAX {
             match lines.next() {
                 Some(Ok(line)) => self.send(wire::text(line), now),
@@ -117,16 +118,17 @@ impl Handler for DatagramClient {
                     log::warn!(
                         "stdin: a datagram has at most {DATAGRAM_LEN_MAX} bytes; line not sent"
                     );
-                    self.refused.begin();
-                    done += lines.consumed();
-                    done += self.refused.skip(&bytes[done..]);
-                    lines = Lines::new(&bytes[done..], 0, DATAGRAM_LEN_MAX);
                 }
-                None => return Taken { consumed: done + lines.consumed(), hold: false },
+                None => {
+                    drained = true;
+                    break;
+                }
             }
         }
-        self.held = true;
-        Taken { consumed: done + lines.consumed(), hold: true }
+        let consumed = lines.consumed();
+        self.refused = refused;
+        self.held |= !drained;
+        Taken { consumed, hold: !drained }
     }
 
     fn ended(&mut self, _: PeerId, rest: &[u8], now: Instant) -> bool {

@@ -30,8 +30,16 @@ const BACKLOG: i32 = i32::MAX;
 /// Both directions, once: `reregister` costs a system call, an event that nobody needs costs little.
 const BOTH: Interest = Interest::READABLE.add(Interest::WRITABLE);
 
+/// What holds for every socket that a [`MioOs`] makes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Settings {
+    /// `[::]` does not take IPv4 as well (IPV6_V6ONLY, ipv6(7)).
+    pub ipv6_only: bool,
+}
+
 /// The real system.
 pub struct MioOs {
+    settings: Settings,
     signals: Signals,
     log: Output,
     events: Events,
@@ -43,7 +51,7 @@ pub struct MioOs {
 impl MioOs {
     /// epoll_create, and from here on SIGINT, SIGTERM, SIGHUP and SIGCONT are caught and stderr is
     /// watched. A SIGHUP that we were told to ignore (nohup(1)) stays ignored.
-    pub fn new() -> io::Result<Self> {
+    pub fn new(settings: Settings) -> io::Result<Self> {
         let poll = Poll::new()?;
         let mut caught = vec![SIGINT, SIGTERM, SIGCONT];
         if !ignored_at_start(SIGHUP) {
@@ -53,7 +61,14 @@ impl MioOs {
         poll.registry().register(&mut signals, encode(Source::Signals), Interest::READABLE)?;
         let mut log = Output::new(io::stderr().as_fd().try_clone_to_owned()?)?;
         log.register(poll.registry(), encode(Source::Log))?;
-        Ok(MioOs { signals, log, events: Events::with_capacity(EVENTS_MAX), told: 0, poll })
+        Ok(MioOs {
+            settings,
+            signals,
+            log,
+            events: Events::with_capacity(EVENTS_MAX),
+            told: 0,
+            poll,
+        })
     }
 }
 
@@ -134,7 +149,7 @@ impl Os for MioOs {
         let socket = Socket::new(Domain::for_address(at), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_reuse_address(true)?;
         if at.is_ipv6() {
-            socket.set_only_v6(!at.ip().is_unspecified())?;
+            socket.set_only_v6(self.settings.ipv6_only || !at.ip().is_unspecified())?;
         }
         socket.bind(&at.into())?;
         socket.listen(BACKLOG)?;
@@ -211,7 +226,7 @@ impl Os for MioOs {
     }
 
     fn bind_udp(&mut self, at: SocketAddr, broadcast: bool, index: usize) -> io::Result<Udp> {
-        let mut udp = Udp::bind(at, broadcast)?;
+        let mut udp = Udp::bind(at, broadcast, self.settings.ipv6_only)?;
         self.poll.registry().register(
             &mut udp.socket,
             encode(Source::Udp(index)),

@@ -38,11 +38,12 @@ pub struct Udp {
 }
 
 impl Udp {
-    /// socket, setsockopt, bind. IPV6_V6ONLY as for listeners: only `[::]` takes IPv4 too.
-    pub fn bind(at: SocketAddr, broadcast: bool) -> io::Result<Self> {
+    /// socket, setsockopt, bind. IPV6_V6ONLY as for listeners: only `[::]` takes IPv4 too, and
+    /// not where it is `ipv6_only`.
+    pub fn bind(at: SocketAddr, broadcast: bool, ipv6_only: bool) -> io::Result<Self> {
         let socket = Socket::new(Domain::for_address(at), Type::DGRAM, Some(Protocol::UDP))?;
         if at.is_ipv6() {
-            socket.set_only_v6(!at.ip().is_unspecified())?;
+            socket.set_only_v6(ipv6_only || !at.ip().is_unspecified())?;
         }
         // More is better, less is no error.
         let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES);
@@ -191,7 +192,7 @@ mod tests {
     }
 
     fn bind(at: &str) -> Udp {
-        Udp::bind(at.parse().unwrap(), false).unwrap()
+        Udp::bind(at.parse().unwrap(), false, false).unwrap()
     }
 
     /// A place at which `udp` is reached.
@@ -250,7 +251,7 @@ mod tests {
 
     #[test]
     fn a_dual_stack_socket_shows_plain_ipv4() {
-        let Ok(udp) = Udp::bind("[::]:0".parse().unwrap(), false) else { return };
+        let Ok(udp) = Udp::bind("[::]:0".parse().unwrap(), false, false) else { return };
         echoes(&udp, &client("127.0.0.1:0"), "127.0.0.2", b"hello");
         echoes(&udp, &client("127.0.0.1:0"), "127.0.0.1", &[1; 65_507]);
         echoes(&udp, &client("[::1]:0"), "::1", b"hello");
@@ -258,8 +259,8 @@ mod tests {
 
     #[test]
     fn an_ipv6_socket_of_one_address_leaves_ipv4_alone() {
-        let Ok(udp) = Udp::bind("[::1]:0".parse().unwrap(), false) else { return };
-        Udp::bind(at(&udp, "127.0.0.1"), false).expect("the same port of IPv4 is free");
+        let Ok(udp) = Udp::bind("[::1]:0".parse().unwrap(), false, false) else { return };
+        Udp::bind(at(&udp, "127.0.0.1"), false, false).expect("the same port of IPv4 is free");
     }
 
     #[test]
@@ -281,7 +282,7 @@ mod tests {
     #[test]
     fn a_train_arrives_coalesced_and_is_cut_by_its_stride() {
         for (any, ip) in [("0.0.0.0:0", "127.0.0.2"), ("[::]:0", "::1"), ("[::]:0", "127.0.0.2")] {
-            let Ok(udp) = Udp::bind(any.parse().unwrap(), false) else { continue };
+            let Ok(udp) = Udp::bind(any.parse().unwrap(), false, false) else { continue };
             let sender = bind(if ip.contains(':') { "[::1]:0" } else { "127.0.0.1:0" });
             let bytes: Vec<u8> = (0..1_050).map(|i| (i / 100) as u8).collect();
             let train = Transmit { to: at(&udp, ip), from: None, bytes: &bytes, stride: 100 };
@@ -318,7 +319,7 @@ mod tests {
         let udp = bind("127.0.0.1:0");
         let expected = sockopt::ip_mtu_discover(&fresh).unwrap();
         assert_eq!(sockopt::ip_mtu_discover(&udp.socket).unwrap(), expected);
-        let Ok(udp) = Udp::bind("[::]:0".parse().unwrap(), false) else { return };
+        let Ok(udp) = Udp::bind("[::]:0".parse().unwrap(), false, false) else { return };
         assert_eq!(sockopt::ip_mtu_discover(&udp.socket).unwrap(), expected);
         let fresh = StdSocket::bind("[::]:0").unwrap();
         let expected = sockopt::ipv6_mtu_discover(&fresh).unwrap();
@@ -347,7 +348,7 @@ mod tests {
     #[test]
     fn broadcast_is_allowed_where_it_was_asked_for() {
         for asked in [false, true] {
-            let udp = Udp::bind("127.0.0.1:0".parse().unwrap(), asked).unwrap();
+            let udp = Udp::bind("127.0.0.1:0".parse().unwrap(), asked, false).unwrap();
             assert_eq!(sockopt::socket_broadcast(&udp.socket).unwrap(), asked);
         }
     }

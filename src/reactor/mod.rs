@@ -155,12 +155,13 @@ impl<O: Os> Reactor<O> {
         Ok(bound)
     }
 
-    /// Opens stdin and stdout as one connection. Before the first turn.
+    /// Opens stdin and stdout as one connection, once, before the first turn.
     pub fn open_console<H: Handler>(&mut self, handler: &mut H) -> io::Result<()> {
-        let peer = self.next_peer();
+        let slot = self.conns.vacant_key() as u32;
+        let peer = PeerId { serial: 0, slot };
         let stream = self.os.console(peer)?;
         let now = self.os.now();
-        self.insert(peer, stream, Phase::Open, true);
+        self.conns.insert(Conn::new(stream, peer.serial, Phase::Open, true));
         self.console = Some(peer);
         self.queue_read(peer);
         handler.opened(peer, Origin::Console, now);

@@ -158,28 +158,26 @@ impl Server {
     fn receive_words(&mut self, peer: PeerId, bytes: &[u8], seen: usize) -> Taken {
         let len_max = self.line_len_max;
         let Some(console) = &mut self.console else { return Taken { consumed: 0, hold: false } };
-        let mut done = console.refused.skip(bytes);
-        let mut lines = Lines::new(&bytes[done..], seen.saturating_sub(done), len_max);
+        let mut refused = console.refused;
+        let mut lines = Lines::skipping(bytes, seen, len_max, &mut refused);
+        let mut hold = false;
         while let Some(line) = lines.next() {
             match line {
                 Ok(line) => {
                     if !self.hear_word(peer, line) {
                         lines.put_back(line);
-                        let hold = self.chat.holds(peer);
-                        return Taken { consumed: done + lines.consumed(), hold };
+                        hold = self.chat.holds(peer);
+                        break;
                     }
                 }
-                Err(wire::TooLong) => {
-                    log::warn!("stdin: line too long: at most {len_max} bytes");
-                    let Some(console) = &mut self.console else { break };
-                    console.refused.begin();
-                    done += lines.consumed();
-                    done += console.refused.skip(&bytes[done..]);
-                    lines = Lines::new(&bytes[done..], 0, len_max);
-                }
+                Err(wire::TooLong) => log::warn!("stdin: line too long: at most {len_max} bytes"),
             }
         }
-        Taken { consumed: done + lines.consumed(), hold: false }
+        let consumed = lines.consumed();
+        if let Some(console) = &mut self.console {
+            console.refused = refused;
+        }
+        Taken { consumed, hold }
     }
 
     /// One line of the operator. False where the room is full: it is to be heard again.

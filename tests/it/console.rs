@@ -60,7 +60,7 @@ fn in_chat_and_lines_an_empty_line_does_nothing() {
         if protocol == "chat" {
             peer.greeted();
         }
-        server.err.wait_for("opened #2");
+        server.err.wait_for("opened #1");
         server.type_in("\n\n\nstill here\n");
         assert!(peer.line().ends_with("still here"));
     }
@@ -86,7 +86,7 @@ fn an_unknown_command_is_refused_and_never_relayed_and_two_slashes_say_one() {
             peer.greeted();
             prefix = "<operator> ";
         }
-        server.err.wait_for("opened #2");
+        server.err.wait_for("opened #1");
         server.type_in("/nosuch\x1b thing\n//quit\n");
         peer.expect_bytes(format!("{prefix}/quit"));
         server.err.wait_for("unknown command /nosuch\\x1b thing");
@@ -305,7 +305,7 @@ fn a_terminal_sees_who_says_what_in_lines_and_raw_with_control_bytes_made_visibl
         let (server, mut keys, screen) = on_a_terminal(&args);
         let mut peer = Peer::connect(server.tcp());
         peer.say("hi \x1b[31mred\u{202e}\r\n");
-        screen.expect_line("#2 hi \\x1b[31mred\\u{202e}");
+        screen.expect_line("#1 hi \\x1b[31mred\\u{202e}");
         keys.write_all(b"typed\n").unwrap();
         peer.expect_bytes("typed");
     }
@@ -346,7 +346,7 @@ fn much_from_the_operator_reaches_a_peer_whole() {
     let server = Program::relay("lines");
     let mut server = server;
     let mut peer = Peer::connect(server.tcp());
-    server.err.wait_for("opened #2");
+    server.err.wait_for("opened #1");
     let lines: Vec<u8> = (0..40_000).flat_map(|n| format!("line {n}\n").into_bytes()).collect();
     let mut stdin = server.stdin.take().unwrap();
     let sent = lines.clone();

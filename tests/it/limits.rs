@@ -167,7 +167,7 @@ fn a_talker_that_never_stops_does_not_keep_a_quiet_one_from_being_heard() {
     let server = Program::relay("lines");
     let mut quiet = Peer::connect(server.tcp());
     let mut reader = Peer::connect(server.tcp());
-    server.err.wait_for("opened #3");
+    server.err.wait_for("opened #2");
     let loud = TcpStream::connect(server.tcp()).unwrap();
     let mut writer = loud.try_clone().unwrap();
     let talking = std::thread::spawn(move || {

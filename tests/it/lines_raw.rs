@@ -41,7 +41,7 @@ fn lines_have_no_names_and_no_notices_and_nobody_hears_itself() {
     let server = Program::relay("lines");
     let (mut one, mut two) = two(&server);
     drop(Peer::connect(server.tcp())); // comes and goes unannounced
-    server.err.wait_for("closed #4");
+    server.err.wait_for("closed #3");
     one.say("mine\n");
     two.say("yours\n");
     two.expect_bytes("mine\n");
@@ -81,7 +81,7 @@ fn a_line_too_long_is_logged_and_closed_without_a_word_in_the_stream() {
     two.say("0123456789abcdef\n0123456789abcdefg\n");
     two.expect_end();
     let line = server.err.wait_for("line too long");
-    assert!(line.contains("WARN") && line.contains("closed #3: line too long"), "{line}");
+    assert!(line.contains("WARN") && line.contains("closed #2: line too long"), "{line}");
     one.expect_bytes("0123456789abcdef\n");
     let mut third = Peer::connect(server.tcp());
     third.say("marker\n");

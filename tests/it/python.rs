@@ -128,7 +128,7 @@ fn pythons_chat_client_talks_to_our_server() {
     }
     python.type_in("");
     python.expect_success();
-    server.err.wait_for("closed #2: left");
+    server.err.wait_for("closed #1: left");
 }
 
 #[test]

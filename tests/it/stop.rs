@@ -27,7 +27,7 @@ fn in_lines_and_raw_nothing_is_told() {
     for protocol in ["lines", "raw"] {
         let mut server = Program::relay(protocol);
         let mut peer = Peer::connect(server.tcp());
-        server.err.wait_for("opened #2");
+        server.err.wait_for("opened #1");
         server.signal(Signal::TERM);
         peer.expect_end();
         drop(peer);

@@ -17,24 +17,24 @@ fn a_chat_is_told_call_by_call() {
     let mut two = Peer::join(at);
     one.expect_line(format!("* {} joined", two.name));
     two.say("hello there\n");
-    one.expect_line("<guest3> hello there");
+    one.expect_line("<guest2> hello there");
     let from = one.stream.local_addr().unwrap();
     two.end_output();
     two.expect_end();
-    one.expect_line("* guest3 left");
+    one.expect_line("* guest2 left");
     for words in [
-        &*format!("accept #2 from {from}"),
+        &*format!("accept #1 from {from}"),
         "accept would block",
-        "send #2 17 bytes",    // * you are guest2
-        "recv #3 12 bytes",    // hello there
-        "send #2 21 bytes",    // <guest3> hello there
-        "recv #1 would block", // stdin
-        "send #1 21 bytes",    // stdout
+        "send #1 17 bytes",    // * you are guest1
+        "recv #2 12 bytes",    // hello there
+        "send #1 21 bytes",    // <guest2> hello there
+        "recv #0 would block", // stdin
+        "send #0 21 bytes",    // stdout
         "poll 1 event",
-        "recv #3 end of input",
-        "shutdown #3",
-        "close #3",
-        "console #1",
+        "recv #2 end of input",
+        "shutdown #2",
+        "close #2",
+        "console #0",
     ] {
         assert!(told(&server, words).starts_with(words), "{words}");
     }
@@ -84,17 +84,17 @@ fn datagrams_are_told_as_recvfrom_and_sendto() {
 fn a_client_is_told_too() {
     let server = Program::chat();
     let mut client = Program::start(&["-vv", "connect", &server.tcp().to_string()]);
-    client.out.wait_for("* you are guest2");
+    client.out.wait_for("* you are guest1");
     client.type_in("hi\n");
     client.end_input();
     assert_eq!(client.exit(), 0);
     let at = server.tcp();
     for words in [
-        &*format!("connect #2 to {at}"),
-        "connected #2",
-        "recv #2 17 bytes",
-        "send #2 3 bytes",
-        "shutdown #2",
+        &*format!("connect #1 to {at}"),
+        "connected #1",
+        "recv #1 17 bytes",
+        "send #1 3 bytes",
+        "shutdown #1",
     ] {
         client.err.wait_until(words, |text, _| {
             String::from_utf8_lossy(text).contains(words).then_some(())
@@ -106,7 +106,7 @@ fn a_client_is_told_too() {
 fn one_v_tells_connections_and_not_calls() {
     let server = Program::start(&["-v", "serve", "--tcp", "127.0.0.1:0"]);
     drop(Peer::join(server.tcp()));
-    server.err.wait_for("opened #2 from 127.0.0.1:");
-    server.err.wait_for("closed #2: left");
-    assert!(!server.err.text().contains("recv #2"), "{}", server.err.text());
+    server.err.wait_for("opened #1 from 127.0.0.1:");
+    server.err.wait_for("closed #1: left");
+    assert!(!server.err.text().contains("recv #1"), "{}", server.err.text());
 }

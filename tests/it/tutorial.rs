@@ -52,7 +52,7 @@ fn the_tutorials_client_may_end_first() {
     socket.write_all(b"bye").unwrap();
     server.out.expect_bytes("bye");
     drop(socket); // its user typed nothing
-    server.err.wait_for("closed #2: left");
+    server.err.wait_for("closed #1: left");
     // Unlike the tutorial's, our server is there for the next one.
     let mut next = deadline(TcpStream::connect(server.tcp()).unwrap());
     next.write_all(b"next").unwrap();
@@ -156,7 +156,7 @@ fn two_of_the_tutorials_clients_talk_through_our_server() {
     let server = Program::relay("raw");
     let mut one = deadline(TcpStream::connect(server.tcp()).unwrap());
     let mut two = deadline(TcpStream::connect(server.tcp()).unwrap());
-    server.err.wait_for("opened #3");
+    server.err.wait_for("opened #2");
     for turn in 0..5 {
         one.write_all(format!("ping {turn}").as_bytes()).unwrap();
         assert_eq!(recv(&mut two), format!("ping {turn}"));

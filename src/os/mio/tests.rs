@@ -73,7 +73,7 @@ fn would_block<T: std::fmt::Debug>(result: io::Result<T>) {
 
 #[test]
 fn bytes_go_both_ways_and_a_drained_stream_would_block() {
-    let mut os = MioOs::new().unwrap();
+    let mut os = MioOs::new(Settings::default()).unwrap();
     let (mut stream, mut client) = pair(&mut os);
     let mut into = [0; 64];
     would_block(os.recv(&mut stream, &mut into));
@@ -88,7 +88,7 @@ fn bytes_go_both_ways_and_a_drained_stream_would_block() {
 
 #[test]
 fn small_writes_are_not_held_back() {
-    let mut os = MioOs::new().unwrap();
+    let mut os = MioOs::new(Settings::default()).unwrap();
     let (stream, client) = pair(&mut os);
     let listener = std::net::TcpListener::bind(local(0)).unwrap();
     let dialed = os.connect(listener.local_addr().unwrap(), Some(local(0)), peer(2)).unwrap();
@@ -101,7 +101,7 @@ fn small_writes_are_not_held_back() {
 
 #[test]
 fn a_partial_read_is_followed_by_silence() {
-    let mut os = MioOs::new().unwrap();
+    let mut os = MioOs::new(Settings::default()).unwrap();
     let (mut stream, mut client) = pair(&mut os);
     client.write_all(b"0123456789").unwrap();
     until_hinted(&mut os, source_of(peer(1)), Hints::READABLE);
@@ -112,7 +112,7 @@ fn a_partial_read_is_followed_by_silence() {
 
 #[test]
 fn data_and_fin_come_with_the_ended_hint() {
-    let mut os = MioOs::new().unwrap();
+    let mut os = MioOs::new(Settings::default()).unwrap();
     let (mut stream, mut client) = pair(&mut os);
     client.write_all(b"bye").unwrap();
     drop(client);
@@ -123,7 +123,7 @@ fn data_and_fin_come_with_the_ended_hint() {
 
 #[test]
 fn a_full_socket_takes_less_then_would_block_and_tells_when_there_is_room() {
-    let mut os = MioOs::new().unwrap();
+    let mut os = MioOs::new(Settings::default()).unwrap();
     let (mut stream, mut client) = pair(&mut os);
     let block = vec![7; 1 << 20];
     let mut sent = 0;
@@ -142,7 +142,7 @@ fn a_full_socket_takes_less_then_would_block_and_tells_when_there_is_room() {
 
 #[test]
 fn shutdown_ends_only_our_half() {
-    let mut os = MioOs::new().unwrap();
+    let mut os = MioOs::new(Settings::default()).unwrap();
     let (mut stream, mut client) = pair(&mut os);
     os.shutdown(&mut stream);
     assert_eq!(client.read(&mut [0; 8]).unwrap(), 0);
@@ -153,7 +153,7 @@ fn shutdown_ends_only_our_half() {
 
 #[test]
 fn a_refused_dial_is_told_by_connect_or_connected() {
-    let mut os = MioOs::new().unwrap();
+    let mut os = MioOs::new(Settings::default()).unwrap();
     let closed = std::net::TcpListener::bind(local(0)).unwrap().local_addr().unwrap();
     for from in [None, Some(SocketAddr::from(([127, 0, 0, 2], 0)))] {
         let error = match os.connect(closed, from, peer(3)) {
@@ -169,7 +169,7 @@ fn a_refused_dial_is_told_by_connect_or_connected() {
 
 #[test]
 fn a_dial_connects_from_the_address_that_was_asked_for() {
-    let mut os = MioOs::new().unwrap();
+    let mut os = MioOs::new(Settings::default()).unwrap();
     let listener = std::net::TcpListener::bind(local(0)).unwrap();
     let from = SocketAddr::from(([127, 0, 0, 2], 0));
     let to = listener.local_addr().unwrap();
@@ -184,7 +184,7 @@ fn a_dial_connects_from_the_address_that_was_asked_for() {
 
 #[test]
 fn the_unspecified_ipv6_listener_takes_ipv4_as_plain_ipv4() {
-    let mut os = MioOs::new().unwrap();
+    let mut os = MioOs::new(Settings::default()).unwrap();
     let Ok(mut listener) = os.listen("[::]:0".parse().unwrap(), 0) else { return };
     let port = os.listener_address(&listener).unwrap().port();
     let client = StdStream::connect(local(port)).unwrap();
@@ -194,8 +194,19 @@ fn the_unspecified_ipv6_listener_takes_ipv4_as_plain_ipv4() {
 }
 
 #[test]
+fn where_ipv6_only_is_asked_for_the_unspecified_listener_leaves_ipv4_alone() {
+    let mut os = MioOs::new(Settings { ipv6_only: true }).unwrap();
+    let Ok(listener) = os.listen("[::]:0".parse().unwrap(), 0) else { return };
+    let port = os.listener_address(&listener).unwrap().port();
+    os.listen(local(port), 1).expect("the same port of IPv4 is free");
+    let Ok(udp) = os.bind_udp("[::]:0".parse().unwrap(), false, 0) else { return };
+    let port = os.udp_address(&udp).unwrap().port();
+    os.bind_udp(local(port), false, 1).expect("the same port of IPv4 is free");
+}
+
+#[test]
 fn any_other_ipv6_listener_leaves_ipv4_alone() {
-    let mut os = MioOs::new().unwrap();
+    let mut os = MioOs::new(Settings::default()).unwrap();
     let Ok(listener) = os.listen("[::1]:0".parse().unwrap(), 0) else { return };
     let port = os.listener_address(&listener).unwrap().port();
     os.listen(local(port), 1).expect("the same port of IPv4 is free");
@@ -203,7 +214,7 @@ fn any_other_ipv6_listener_leaves_ipv4_alone() {
 
 #[test]
 fn a_taken_address_is_told() {
-    let mut os = MioOs::new().unwrap();
+    let mut os = MioOs::new(Settings::default()).unwrap();
     let listener = os.listen(local(0), 0).unwrap();
     let taken = os.listener_address(&listener).unwrap();
     assert_eq!(os.listen(taken, 1).unwrap_err().kind(), ErrorKind::AddrInUse);
@@ -215,7 +226,7 @@ fn the_backlog_holds_a_burst_that_nobody_accepts() {
     if somaxconn.trim().parse().unwrap_or(0) < 300 {
         return; // the system allows no more
     }
-    let mut os = MioOs::new().unwrap();
+    let mut os = MioOs::new(Settings::default()).unwrap();
     let listener = os.listen(local(0), 0).unwrap();
     let at = os.listener_address(&listener).unwrap();
     let burst: Vec<_> = (0..300)
@@ -229,7 +240,7 @@ fn the_backlog_holds_a_burst_that_nobody_accepts() {
 
 #[test]
 fn events_beyond_the_callers_room_come_with_the_next_call() {
-    let mut os = MioOs::new().unwrap();
+    let mut os = MioOs::new(Settings::default()).unwrap();
     let mut listener = os.listen(local(0), 0).unwrap();
     let at = os.listener_address(&listener).unwrap();
     let clients: Vec<_> = (0..5).map(|_| StdStream::connect(at).unwrap()).collect();
@@ -252,7 +263,7 @@ fn events_beyond_the_callers_room_come_with_the_next_call() {
 
 #[test]
 fn signals_are_told_one_by_one_and_each_once() {
-    let mut os = MioOs::new().unwrap();
+    let mut os = MioOs::new(Settings::default()).unwrap();
     signal_hook::low_level::raise(SIGCONT).unwrap();
     signal_hook::low_level::raise(SIGTERM).unwrap();
     signal_hook::low_level::raise(SIGTERM).unwrap();
@@ -274,7 +285,7 @@ fn an_ignored_hangup_is_read_from_the_status_page() {
 
 #[test]
 fn a_wait_without_events_ends_at_its_timeout() {
-    let mut os = MioOs::new().unwrap();
+    let mut os = MioOs::new(Settings::default()).unwrap();
     hints_within(&mut os, Source::Log, SILENCE); // stderr may be writable: told once
     let (before, mut events) = (os.now(), Vec::with_capacity(16));
     os.poll(&mut events, Some(Duration::from_millis(20))).unwrap();
