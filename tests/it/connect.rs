@@ -1,6 +1,8 @@
 //! `connect`: a peer in pipes and on a terminal, its ends and its exit codes.
 
-use crate::support::{Output, Peer, Program, assert_equal, command, has_ipv6, skip, terminal};
+use crate::support::{
+    Output, Peer, Program, assert_equal, command, file_of, has_ipv6, pipe, skip, terminal,
+};
 use crate::support::{WITHIN, udp_socket};
 use std::fs::File;
 use std::io::Write;
@@ -102,19 +104,16 @@ fn bytes_go_into_a_pipe_untouched() {
 
 #[test]
 fn stdin_may_be_a_regular_file_of_any_length() {
-    let path = std::env::temp_dir().join(format!("reactor-it-long-{}", std::process::id()));
     let long: Vec<u8> = (0..200_000).flat_map(|n| format!("{n}\n").into_bytes()).collect();
-    std::fs::write(&path, &long).unwrap();
     let (listener, at) = listener();
     let mut command = command(&["connect", &at]);
-    command.stdin(File::open(&path).unwrap());
+    command.stdin(file_of(&long));
     let mut client = Program::spawn(command);
     let mut server = accept(&listener);
     server.expect_bytes(&long);
     server.expect_end();
     drop(server);
     assert_eq!(client.exit(), 0);
-    std::fs::remove_file(&path).unwrap();
 }
 
 #[test]
@@ -133,7 +132,7 @@ fn much_reaches_stdout_whole() {
 fn a_stdout_that_nobody_reads_any_more_is_success() {
     let (listener, at) = listener();
     let mut command = command(&["connect", &at]);
-    let (read, write) = rustix::pipe::pipe().unwrap();
+    let (read, write) = pipe();
     command.stdout(write);
     let mut client = Program::spawn(command);
     drop(read);
@@ -176,9 +175,7 @@ fn a_refused_connection_is_told_in_one_line_and_exit_code_1() {
     drop(gone);
     Program::start(&["connect", &at]).expect_failure(
         1,
-        &format!(
-            "tcp {at}: connect: Connection refused (os error 111); no server listens there"
-        ),
+        &format!("tcp {at}: connect: Connection refused (os error 111); no server listens there"),
     );
 }
 

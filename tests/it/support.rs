@@ -3,10 +3,11 @@
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
 use std::fmt::Debug;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{self, Child, ChildStdin, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
@@ -348,6 +349,24 @@ pub(super) fn udp_socket(at: &str) -> UdpSocket {
     let socket = UdpSocket::bind(at).unwrap_or_else(|error| panic!("bind {at}: {error}"));
     socket.set_read_timeout(Some(WITHIN)).unwrap();
     socket
+}
+
+/// Both ends of a pipe (read, write) that no child inherits by accident: held open there, an end
+/// would never seem closed.
+pub(super) fn pipe() -> (File, File) {
+    let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
+    (read.into(), write.into())
+}
+
+/// Opens a file that holds this and has no name any more.
+pub(super) fn file_of(bytes: impl AsRef<[u8]>) -> File {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let name = format!("reactor-it-{}-{}", process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+    let path = std::env::temp_dir().join(name);
+    fs::write(&path, bytes).unwrap();
+    let file = File::open(&path).unwrap();
+    fs::remove_file(&path).unwrap();
+    file
 }
 
 /// Master and slave of a new terminal that echoes nothing and changes nothing.
