@@ -3,7 +3,7 @@
 use crate::support::{
     Output, Peer, Program, assert_equal, command, file_of, has_ipv6, pipe, skip, terminal,
 };
-use crate::support::{WITHIN, udp_socket};
+use crate::support::{accept_stream, receive_from, udp_socket};
 use std::fs::File;
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
@@ -17,15 +17,8 @@ fn listener() -> (TcpListener, String) {
     (listener, at)
 }
 
-/// Accepts within the deadline.
 fn accept(listener: &TcpListener) -> Peer {
-    listener.set_nonblocking(true).unwrap();
-    let mut fds = [rustix::event::PollFd::new(listener, rustix::event::PollFlags::IN)];
-    let within = rustix::event::Timespec::try_from(WITHIN).unwrap();
-    assert_eq!(rustix::event::poll(&mut fds, Some(&within)), Ok(1), "nobody connects");
-    let (stream, _) = listener.accept().unwrap();
-    stream.set_nonblocking(false).unwrap();
-    Peer::of(stream)
+    Peer::of(accept_stream(listener))
 }
 
 #[test]
@@ -327,7 +320,7 @@ fn udp_waits_a_second_for_the_last_echo_and_fails_where_none_came() {
     client.type_in("hello?\n");
     client.expect_failure(1, &format!("udp {at}: no echo within 1 s; is a server there?"));
     assert!(begun.elapsed() >= Duration::from_secs(1));
-    assert_eq!(silent.recv_from(&mut [0; 16]).unwrap().0, 7 - 1, "it was sent");
+    assert_eq!(receive_from(&silent).0, b"hello?", "it was sent");
 }
 
 #[test]
@@ -337,9 +330,8 @@ fn udp_ends_one_second_after_the_last_datagram_where_an_echo_is_lost() {
         Program::start(&["connect", "--udp", &socket.local_addr().unwrap().to_string()]);
     client.type_in("answered\nlost\n");
     client.end_input();
-    let mut buffer = [0; 16];
-    let (len, from) = socket.recv_from(&mut buffer).unwrap();
-    socket.send_to(&buffer[..len], from).unwrap();
+    let (bytes, from) = receive_from(&socket);
+    socket.send_to(&bytes, from).unwrap();
     assert_eq!(client.exit(), 0);
     client.out.expect_line("answered");
     client.out.expect_end();
@@ -352,7 +344,7 @@ fn udp_takes_no_answer_from_a_stranger() {
     let mut client = Program::start(&["connect", "--udp", &at]);
     client.type_in("hello\n");
     client.end_input();
-    let (_, from) = socket.recv_from(&mut [0; 16]).unwrap();
+    let (_, from) = receive_from(&socket);
     udp_socket("127.0.0.1:0").send_to(b"forged", ("127.0.0.1", from.port())).unwrap();
     socket.send_to(b"true", ("127.0.0.1", from.port())).unwrap();
     assert_eq!(client.exit(), 0);
@@ -367,7 +359,7 @@ fn a_line_longer_than_a_datagram_is_not_sent_not_even_its_tail() {
     let long = "x".repeat(200_000);
     client.type_in_all(format!("before\n{long}\nafter\n{long}"));
     assert_eq!(client.exit(), 0);
-    assert_eq!(client.out.text(), "before\nafter\n");
+    assert_eq!(client.out.all(), "before\nafter\n");
     assert_eq!(client.err.text().matches("line not sent").count(), 2);
 }
 

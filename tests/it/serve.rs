@@ -1,6 +1,8 @@
 //! What `serve` binds and what it tells, restarts, and an idle server.
 
-use crate::support::{Peer, Program, WITHIN, command, skip, udp_socket};
+use crate::support::{
+    Peer, Program, WITHIN, command, receive_from, skip, udp_socket, uninterrupted,
+};
 use std::fs;
 use std::io::Read;
 use std::net::TcpListener;
@@ -61,8 +63,7 @@ fn chat_and_echo_are_served_side_by_side() {
     let mut other = Peer::join(server.tcp());
     let socket = udp_socket("127.0.0.1:0");
     socket.send_to(b"both", server.udp()).unwrap();
-    let mut buffer = [0; 16];
-    assert_eq!(socket.recv_from(&mut buffer).unwrap(), (4, server.udp()));
+    assert_eq!(receive_from(&socket), (b"both".to_vec(), server.udp()));
     other.say("both\n");
     peer.expect_line(format!("* {} joined", other.name));
     peer.expect_line(format!("<{}> both", other.name));
@@ -188,7 +189,7 @@ fn an_idle_server_never_wakes_up() {
     peer.stream.set_read_timeout(Some(Duration::from_millis(1_200))).unwrap();
     for _ in 0..WITHIN.as_secs() {
         let before = fs::read_to_string(&path).unwrap();
-        let nothing = peer.stream.read(&mut [0; 16]);
+        let nothing = uninterrupted(|| peer.stream.read(&mut [0; 16]));
         assert!(nothing.is_err(), "nobody says anything");
         if fs::read_to_string(&path).unwrap() == before {
             return;
