@@ -15,14 +15,15 @@ fn all_it_told(mut server: Program) -> String {
     server.err.text()
 }
 
-/// Starts it at the default address; None where that is taken, which names the address too.
-fn at_the_default(args: &[&str]) -> Option<Program> {
+/// Starts it at the default address and waits for these lines; None where a port of it is taken,
+/// which names the address too.
+fn at_the_default(args: &[&str], wanted: &[&str]) -> Option<Program> {
     let mut server = Program::start(args);
     let told = server.err.wait_until("listening, or why not", |text, ended| {
         let text = String::from_utf8_lossy(text).into_owned();
-        (ended || text.contains("listening ")).then_some(text)
+        (ended || wanted.iter().all(|line| text.contains(line))).then_some(text)
     });
-    if told.contains("listening ") {
+    if !told.contains("\nreactor: ") {
         return Some(server);
     }
     assert_eq!(server.exit(), 1);
@@ -79,12 +80,12 @@ fn by_default_it_serves_both_at_127_0_0_1_65432_and_each_flag_alone_only_its_own
         (&["serve", "--tcp"], &[tcp]),
         (&["serve", "--udp"], &[udp]),
     ] {
-        let Some(server) = at_the_default(args) else { continue };
+        let Some(server) = at_the_default(args, wanted) else { continue };
         let told = all_it_told(server);
         let lines: Vec<&str> = told.lines().skip(1).collect();
         assert_eq!(lines, wanted, "{args:?}");
     }
-    let Some(server) = at_the_default(&["serve"]) else { return };
+    let Some(server) = at_the_default(&["serve"], &[tcp, udp]) else { return };
     let mut client = Program::start(&["connect"]);
     client.out.wait_for("* you are guest");
     client.end_input();
