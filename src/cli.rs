@@ -59,7 +59,7 @@ pub struct ServeArgs {
     /// What a message is.
     #[arg(long, value_enum, default_value_t = ProtocolArg::Chat)]
     protocol: ProtocolArg,
-    /// Longest line; who sends a longer one is told and closed.
+    /// Longest line; a longer one ends its sender's connection.
     #[arg(long, value_name = "BYTES", default_value_t = ByteSize::b(LINE_LEN_MAX as u64))]
     line_max: ByteSize,
     /// What stdin and stdout are for.
@@ -73,7 +73,8 @@ pub struct ServeArgs {
 #[derive(Debug, Args)]
 pub struct ConnectArgs {
     /// The server: HOST:PORT, [V6]:PORT, a port on this host, or a host.
-    #[arg(value_name = "ADDR", default_value = DEFAULT)]
+    /// [default: 127.0.0.1:65432].
+    #[arg(value_name = "ADDR", default_value = DEFAULT, hide_default_value = true)]
     server: String,
     /// Send each line as a datagram and print its echo.
     #[arg(long)]
@@ -200,7 +201,10 @@ impl ServeArgs {
         let line_len_max = usize::try_from(self.line_max.as_u64()).unwrap_or(usize::MAX);
         let limit = serve::line_len_limit(serve::LOG_BYTES);
         if line_len_max == 0 || line_len_max > limit {
-            return Err(Error::Usage(format!("--line-max {}: 1 to {limit} bytes", self.line_max)));
+            return Err(Error::Usage(format!(
+                "--line-max {}: 1 to {limit} bytes",
+                self.line_max.as_u64()
+            )));
         }
         let default = [DEFAULT.to_owned()];
         let neither = self.tcp.is_empty() && self.udp.is_empty();
