@@ -64,7 +64,7 @@ impl<O: Os> Reactor<O> {
             Received::End => self.end_input(peer, handler, now),
             Received::Blocked => {}
             Received::Busy => {
-                self.timers.arm(now + Duration::from_millis(CONSOLE_RETRY_MS), peer);
+                self.console_retry = Some(now + Duration::from_millis(CONSOLE_RETRY_MS));
             }
             Received::Failed(error) => {
                 if self.conns[peer.slot as usize].console {
