@@ -133,7 +133,7 @@ fn much_reaches_stdout_whole() {
 fn a_stdout_that_nobody_reads_any_more_is_success() {
     let (listener, at) = listener();
     let mut command = command(&["connect", &at]);
-    let (read, write) = rustix::pipe::pipe().unwrap();
+    let (read, write) = std::io::pipe().unwrap();
     command.stdout(write);
     let mut client = Program::spawn(command);
     drop(read);

@@ -218,7 +218,7 @@ fn flood(says: &mut Peer, hears: &mut Peer, count: usize) {
 #[test]
 fn a_stdout_that_nobody_reads_delays_nobody_and_its_loss_is_told_on_stderr() {
     let mut command = command(&FREE);
-    let (read, write) = rustix::pipe::pipe().unwrap();
+    let (read, write) = std::io::pipe().unwrap();
     command.stdout(write);
     let server = Program::spawn(command);
     let mut one = Peer::join(server.tcp());
@@ -227,7 +227,7 @@ fn a_stdout_that_nobody_reads_delays_nobody_and_its_loss_is_told_on_stderr() {
     let count = 3_000;
     flood(&mut two, &mut one, count);
     // Read at last, it goes on with whole lines, and says how many it has not shown.
-    let out = Output::of(File::from(read));
+    let out = Output::of(read);
     out.wait_for("> marker");
     let told = server.err.wait_for("the console missed ");
     let shown = out.text();
@@ -244,7 +244,7 @@ fn a_stdout_that_nobody_reads_delays_nobody_and_its_loss_is_told_on_stderr() {
 
 #[test]
 fn a_stderr_that_nobody_reads_delays_nobody() {
-    let (mut read, write) = rustix::pipe::pipe().map(|(r, w)| (File::from(r), w)).unwrap();
+    let (mut read, write) = std::io::pipe().unwrap();
     let mut command = command(&[&["-vv"][..], &FREE].concat());
     command.stderr(write).stdout(Stdio::null()).stdin(Stdio::null());
     let mut child = command.spawn().unwrap();
@@ -273,7 +273,7 @@ fn a_stderr_that_nobody_reads_delays_nobody() {
 #[test]
 fn a_stdout_that_is_closed_at_the_other_end_does_not_stop_the_server() {
     let mut command = command(&FREE);
-    let (read, write) = rustix::pipe::pipe().unwrap();
+    let (read, write) = std::io::pipe().unwrap();
     command.stdout(write);
     let mut server = Program::spawn(command);
     drop(read);
@@ -282,6 +282,7 @@ fn a_stdout_that_is_closed_at_the_other_end_does_not_stop_the_server() {
     one.expect_line(format!("* {} joined", two.name));
     two.say("hello\n");
     one.expect_line(format!("<{}> hello", two.name));
+    server.err.wait_for("going on without a console");
     drop(server.stdin.take());
     two.say("again\n");
     one.expect_line(format!("<{}> again", two.name));
