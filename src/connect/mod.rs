@@ -2,6 +2,7 @@
 
 mod client;
 mod datagrams;
+mod outgoing;
 mod screen;
 
 use crate::handler::{CloseReason, Signal};

@@ -279,13 +279,18 @@ impl Handler for Server {
         true
     }
 
-    fn closed(&mut self, peer: PeerId, _why: CloseReason, _now: Instant) {
+    fn closed(&mut self, peer: PeerId, why: CloseReason, _now: Instant) {
         self.chat.gone(peer);
         if let Some(Hint::Due { armed, .. }) = self.unfinished.remove(&peer) {
             self.hints.disarm(armed, peer);
         }
         if self.is_console(peer) {
             self.console = None;
+            if let CloseReason::Failed(..) = why
+                && !self.stopping
+            {
+                log::warn!("stdout: {why}; going on without a console, stdin included");
+            }
         }
     }
 
