@@ -154,7 +154,10 @@ impl Handler for DatagramClient {
     }
 
     fn datagram<'a>(&'a mut self, datagram: Datagram<'a>, _now: Instant) -> Option<&'a [u8]> {
-        if self.anybody || datagram.from == self.to {
+        // A scope that was typed (`%lo`) need not come back.
+        let from_there =
+            (datagram.from.ip(), datagram.from.port()) == (self.to.ip(), self.to.port());
+        if self.anybody || from_there {
             self.echoes += 1;
             // Only what is waited for may go over the screen's bound: who sends on and on must not
             // fill our memory while stdout is stopped.

@@ -397,7 +397,13 @@ impl<O: Os> Reactor<O> {
         let overdue = stop.deadline.is_some_and(|deadline| deadline <= now);
         stop.turns = stop.turns.saturating_sub(1);
         let read_up = self.quiet && self.readable.is_empty();
-        if !stop.finishing && (read_up || stop.turns == 0 || overdue) {
+        if overdue && !stop.finishing {
+            // At once: nobody is given time, so nobody is blamed for having taken too long.
+            stop.finishing = true;
+            for peer in self.peers() {
+                self.doom(peer, CloseReason::Stopping);
+            }
+        } else if !stop.finishing && (read_up || stop.turns == 0) {
             stop.finishing = true;
             let deadline = stop.deadline;
             for peer in self.peers() {

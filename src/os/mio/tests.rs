@@ -125,7 +125,7 @@ fn data_and_fin_come_with_the_ended_hint() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_recv_that_stops_at_urgent_data_was_hinted() {
-    let mut os = MioOs::new().unwrap();
+    let mut os = MioOs::new(Settings::default()).unwrap();
     let (mut stream, mut client) = pair(&mut os);
     client.write_all(b"before").unwrap();
     rustix::net::send(&client, b"!", rustix::net::SendFlags::OOB).unwrap();
