@@ -2,7 +2,7 @@
 //! `main.rs` name clap.
 
 use crate::address::{Address, Family, Transport, Use};
-use crate::serve::ConsoleMode;
+use crate::serve::{ConsoleMode, Rules, Slow};
 use crate::wire::{LINE_LEN_MAX, Protocol};
 use crate::{bench, connect, serve};
 use bytesize::ByteSize;
@@ -62,6 +62,22 @@ pub struct ServeArgs {
     /// Longest line; who sends a longer one is told and closed.
     #[arg(long, value_name = "BYTES", default_value_t = ByteSize::b(LINE_LEN_MAX as u64))]
     line_max: ByteSize,
+    /// What is done for readers slower than their room [default: skip in chat, else disconnect].
+    #[arg(long, value_enum)]
+    slow: Option<SlowArg>,
+    /// Who takes nothing for so long while something is pending is closed.
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = parse_duration)]
+    stall_timeout: Duration,
+    /// Log of each room, at least four of the longest messages.
+    #[arg(long, value_name = "BYTES", default_value_t = ByteSize::b(serve::LOG_BYTES as u64))]
+    log_bytes: ByteSize,
+    /// Rooms at once.
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    #[arg(value_parser = value_parser!(u32).range(1..))]
+    rooms_max: u32,
+    /// Messages that a newcomer to a room gets (chat); 0 for none.
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    history: u32,
     /// What stdin and stdout are for.
     #[arg(long, value_enum, default_value_t = ConsoleArg::Chat)]
     console: ConsoleArg,
@@ -157,6 +173,17 @@ pub enum ProtocolArg {
     Raw,
 }
 
+/// `--slow`.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum SlowArg {
+    /// They skip what they missed and are told how much that was; chat only.
+    Skip,
+    /// They are closed: what they got is a gapless prefix.
+    Disconnect,
+    /// Who talks waits until the slowest has caught up.
+    Pause,
+}
+
 /// `--console`.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum ConsoleArg {
@@ -198,9 +225,13 @@ impl ServeArgs {
     /// Resolves the addresses; may block on a name server.
     pub fn options(&self, stdout_is_terminal: bool) -> Result<serve::Options, Error> {
         let line_len_max = usize::try_from(self.line_max.as_u64()).unwrap_or(usize::MAX);
-        let limit = serve::line_len_limit(serve::LOG_BYTES);
+        let log_bytes = usize::try_from(self.log_bytes.as_u64()).unwrap_or(usize::MAX);
+        let limit = serve::line_len_limit(log_bytes);
         if line_len_max == 0 || line_len_max > limit {
-            return Err(Error::Usage(format!("--line-max {}: 1 to {limit} bytes", self.line_max)));
+            return Err(Error::Usage(format!(
+                "--line-max {}: 1 to {limit} bytes with --log-bytes {}",
+                self.line_max, self.log_bytes
+            )));
         }
         let default = [DEFAULT.to_owned()];
         let neither = self.tcp.is_empty() && self.udp.is_empty();
@@ -214,12 +245,31 @@ impl ServeArgs {
             }
             Ok(addresses)
         };
+        let protocol = self.protocol.protocol();
+        let slow = match (self.slow, protocol) {
+            (Some(SlowArg::Skip), Protocol::Lines | Protocol::Raw) => {
+                let word = protocol.word();
+                return Err(Error::Usage(format!(
+                    "--slow skip: nothing may be put into a stream of --protocol {word}; \
+                     take disconnect or pause"
+                )));
+            }
+            (Some(SlowArg::Skip), _) | (None, Protocol::Chat) => Slow::Skip,
+            (Some(SlowArg::Disconnect) | None, _) => Slow::Disconnect,
+            (Some(SlowArg::Pause), _) => Slow::Pause,
+        };
         Ok(serve::Options {
             tcp: all(tcp, Transport::Tcp)?,
             udp: all(udp, Transport::Udp)?,
-            protocol: self.protocol.protocol(),
-            line_len_max,
-            log_bytes: serve::LOG_BYTES,
+            rules: Rules {
+                protocol,
+                line_len_max,
+                log_bytes,
+                rooms_max: self.rooms_max as usize,
+                history: self.history as usize,
+                slow,
+                stall_timeout: self.stall_timeout,
+            },
             console: match self.console {
                 ConsoleArg::Off => ConsoleMode::Off,
                 ConsoleArg::Commands => ConsoleMode::Commands,

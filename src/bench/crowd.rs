@@ -13,6 +13,7 @@ use super::schedule::Schedule;
 use crate::handler::{
     Action, CloseReason, Datagram, Handler, Origin, PeerId, Signal, Slices, Taken,
 };
+use crate::stats::Stats;
 use crate::wire::Lines;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -307,6 +308,8 @@ impl Handler for Crowd {
             self.failure = Some(Failure::Stopped);
         }
     }
+
+    fn reported(&mut self, _: &Stats) {}
 
     fn expired(&mut self, now: Instant) {
         match &mut self.phase {

@@ -5,6 +5,7 @@ use super::{Ended, Error, Options};
 use crate::handler::{
     Action, Call, CloseReason, Datagram, Handler, Origin, PeerId, Signal, Slices, Taken,
 };
+use crate::stats::Stats;
 use crate::wire::{self, LINE_LEN_MAX, Lines, Protocol, Refused};
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
@@ -283,6 +284,8 @@ impl Handler for Client {
             self.actions.push_back(Action::Stop { within: Some(Duration::ZERO) });
         }
     }
+
+    fn reported(&mut self, _: &Stats) {}
 
     fn expired(&mut self, now: Instant) {
         if matches!(self.turn, Turn::Theirs(Some(deadline)) if deadline <= now) {

@@ -5,6 +5,7 @@ use super::{Ended, Error};
 use crate::handler::{
     Action, CloseReason, Datagram, Handler, Origin, PeerId, Signal, Slices, Taken,
 };
+use crate::stats::Stats;
 use crate::wire::{self, Lines, Refused};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -169,6 +170,8 @@ impl Handler for DatagramClient {
             self.actions.push_back(Action::Stop { within: Some(Duration::ZERO) });
         }
     }
+
+    fn reported(&mut self, _: &Stats) {}
 
     fn expired(&mut self, now: Instant) {
         if self.deadline.is_some_and(|deadline| deadline <= now) {

@@ -90,7 +90,10 @@ pub struct Reactor<O: Os> {
 /// Ends that the operator should hear of are warnings; the others are daily life.
 fn level_of(why: CloseReason) -> log::Level {
     match why {
-        CloseReason::TooLong | CloseReason::Lagged | CloseReason::NotFlushed => log::Level::Warn,
+        CloseReason::TooLong
+        | CloseReason::Lagged
+        | CloseReason::Stalled
+        | CloseReason::NotFlushed => log::Level::Warn,
         _ => log::Level::Info,
     }
 }
@@ -179,6 +182,7 @@ impl<O: Os> Reactor<O> {
     pub fn turn<H: Handler>(&mut self, handler: &mut H) -> io::Result<bool> {
         self.stats.turns += 1;
         self.wait(handler)?;
+        let begun = self.os.now();
         self.note(handler);
         self.accept(handler)?;
         self.read(handler);
@@ -186,6 +190,8 @@ impl<O: Os> Reactor<O> {
         self.act(handler);
         self.sweep(handler);
         self.flush(handler);
+        let took = self.os.now().saturating_duration_since(begun);
+        self.stats.turn_us_max = self.stats.turn_us_max.max(took.as_micros() as u64);
         Ok(!self.stopped())
     }
 
@@ -330,6 +336,8 @@ impl<O: Os> Reactor<O> {
                         self.queue_read(peer);
                     }
                 }
+                Action::Refuse => self.close_listeners(),
+                Action::Report => handler.reported(&self.stats),
                 Action::Stop { within } => self.stop(within.map(|within| now + within)),
             }
         }
@@ -372,15 +380,19 @@ impl<O: Os> Reactor<O> {
     fn stop(&mut self, deadline: Option<Instant>) {
         // What waits in the kernel is looked at once more, whatever the last poll said.
         self.quiet = false;
-        for listener in self.listeners.drain(..) {
-            self.os.close_listener(listener.into_inner());
-        }
+        self.close_listeners();
         match &mut self.stopping {
             Some(stop) => stop.deadline = [stop.deadline, deadline].into_iter().flatten().min(),
             None => {
                 self.stopping =
                     Some(Stopping { deadline, turns: STOP_TURNS_MAX, finishing: false });
             }
+        }
+    }
+
+    fn close_listeners(&mut self) {
+        for listener in self.listeners.drain(..) {
+            self.os.close_listener(listener.into_inner());
         }
     }
 

@@ -1,16 +1,17 @@
 //! `reactor serve`: TCP chat and UDP echo in one process.
 
+mod bans;
 mod console;
+mod desk;
 mod server;
 
-pub use crate::chat::{LOG_BYTES, line_len_limit};
+pub use crate::chat::{LOG_BYTES, Rules, Slow, line_len_limit};
 pub use console::ConsoleMode;
 pub use server::{STOP_WITHIN, Server};
 
 use crate::log_queue::LogQueue;
 use crate::os::Os;
 use crate::reactor::Reactor;
-use crate::wire::Protocol;
 use std::io;
 use std::net::SocketAddr;
 
@@ -21,12 +22,8 @@ pub struct Options {
     pub tcp: Vec<SocketAddr>,
     /// Where to answer datagrams.
     pub udp: Vec<SocketAddr>,
-    /// What a message is.
-    pub protocol: Protocol,
-    /// Longest line in bytes, at most [`crate::chat::line_len_limit`] of `log_bytes`.
-    pub line_len_max: usize,
-    /// Bytes of the room's log.
-    pub log_bytes: usize,
+    /// What holds for the chat.
+    pub rules: Rules,
     /// What stdin and stdout are for.
     pub console: ConsoleMode,
     /// stdout is a terminal.
@@ -69,7 +66,7 @@ pub fn run<O: Os>(os: O, options: &Options, log: &LogQueue) -> Result<(), Error>
     for &at in &options.tcp {
         let bind = |source| Error::Bind { transport: "tcp", at, source };
         let bound = reactor.listen(at).map_err(bind)?;
-        log.say(&format!("listening tcp {bound} {}", options.protocol.word()));
+        log.say(&format!("listening tcp {bound} {}", options.rules.protocol.word()));
     }
     for &at in &options.udp {
         let bind = |source| Error::Bind { transport: "udp", at, source };

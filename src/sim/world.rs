@@ -6,14 +6,14 @@
 //! `REACTOR_SIM_SEEDS=100000 cargo test --release --lib sim::world`.
 
 use super::kernel::SimOs;
-use super::model::{Client, OPERATOR};
+use super::model::{Client, LOBBY, OPERATOR, SaidBy};
 use super::random::Random;
 use super::trace::Step;
 use crate::chat::line_len_limit;
 use crate::handler::Signal;
 use crate::log_queue::LogQueue;
 use crate::reactor::{Budgets, Reactor};
-use crate::serve::{ConsoleMode, Options, STOP_WITHIN, Server};
+use crate::serve::{ConsoleMode, Options, Rules, STOP_WITHIN, Server, Slow};
 use crate::wire::Protocol;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -75,12 +75,23 @@ impl World {
         };
         let log_bytes = random.pick(&[1_024, 2_048, 8_192]);
         let protocol = if random.below(3) == 0 { Protocol::Lines } else { Protocol::Chat };
+        let slow = match protocol {
+            Protocol::Chat => random.pick(&[Slow::Skip, Slow::Disconnect, Slow::Pause]),
+            Protocol::Lines | Protocol::Raw => random.pick(&[Slow::Disconnect, Slow::Pause]),
+        };
+        let rules = Rules {
+            protocol,
+            line_len_max: line_len_limit(log_bytes).min(600),
+            log_bytes,
+            rooms_max: random.range(1..=4),
+            history: random.pick(&[0, 0, 3]),
+            slow,
+            stall_timeout: Duration::from_secs(60),
+        };
         let options = Options {
             tcp: Vec::new(),
             udp: Vec::new(),
-            protocol,
-            line_len_max: line_len_limit(log_bytes),
-            log_bytes,
+            rules,
             console: random.pick(&[ConsoleMode::Off, ConsoleMode::Commands, ConsoleMode::Chat]),
             stdout_is_terminal: random.below(2) == 0,
         };
@@ -111,10 +122,12 @@ impl World {
         self.reactor.os_mut()
     }
 
-    /// How much each sender has put on its wire.
-    fn said(&self) -> BTreeMap<usize, u64> {
-        let clients = self.clients.iter().map(|client| (client.number, client.said));
-        clients.chain([(OPERATOR, self.operator_said)]).collect()
+    /// How much each voice has put on its wire.
+    fn said(&self) -> SaidBy {
+        let clients = self.clients.iter().flat_map(|client| {
+            client.said.iter().map(|(&room, &said)| ((client.number, room), said))
+        });
+        clients.chain([((OPERATOR, LOBBY), self.operator_said)]).collect()
     }
 
     /// Something happens outside, or the loop takes a turn.
@@ -136,7 +149,9 @@ impl World {
             }
             (64..=65, _) => self.datagram(),
             (66..=67, _) => self.operate(),
+            (68, _) if self.random.below(4) == 0 => self.kick(),
             (68, _) => self.os().raise(Signal::Continue),
+            (70..=73, Some(_)) => self.ask(place),
             (69, _) => {
                 let max = self.random.range(1..=300);
                 drop(self.os().console_output(max));
@@ -158,7 +173,7 @@ impl World {
 
     fn talk(&mut self, place: usize) {
         let filler = match self.random.below(6) {
-            0 => self.random.range(0..=self.options.line_len_max - 30),
+            0 => self.random.range(0..=self.options.rules.line_len_max - 30),
             _ => self.random.range(0..=20),
         };
         let client = &mut self.clients[place];
@@ -169,7 +184,7 @@ impl World {
         let line = client.line(filler);
         let remote = client.remote;
         if self.os().remote_send(remote, &line) < line.len() {
-            self.clients[place].said -= 1;
+            self.clients[place].unsay();
         }
     }
 
@@ -182,7 +197,7 @@ impl World {
             let unfinished = &line[..line.len() - 1];
             let says = self.random.below(2) == 0;
             if !says || self.os().remote_send(remote, unfinished) < unfinished.len() {
-                self.clients[place].said -= 1;
+                self.clients[place].unsay();
             }
             self.os().remote_shutdown(remote);
         }
@@ -205,7 +220,7 @@ impl World {
         }
         let said = self.said();
         let client = &mut self.clients[place];
-        let heard = client.hear(&bytes, self.protocol, &said);
+        let heard = client.hear(&bytes, (self.protocol, self.options.rules.slow), &said);
         heard.map_err(|error| format!("client {place} heard {error}"))?;
         Ok(bytes.len())
     }
@@ -220,9 +235,45 @@ impl World {
 
     fn operate(&mut self) {
         if self.options.console == ConsoleMode::Chat {
-            let line = format!("op {} x\n", self.operator_said);
+            let line = format!("op r0 {} x\n", self.operator_said);
             self.operator_said += 1;
             self.os().console_type(line.as_bytes());
+        }
+    }
+
+    /// A client asks for something that is answered to it alone, or goes to another room.
+    fn ask(&mut self, place: usize) {
+        let client = &self.clients[place];
+        if self.protocol != Protocol::Chat || client.ended {
+            return;
+        }
+        let (remote, number) = (client.remote, client.number);
+        let room = self.random.below(self.options.rules.rooms_max);
+        let other = self.random.below(CLIENTS_MAX) + 1;
+        let name = self.random.below(100);
+        let line = match self.random.below(8) {
+            0 | 1 if room == LOBBY => "/join #lobby\n".to_owned(),
+            0 | 1 => format!("/join #r{room}\n"),
+            2 => format!("/nick n{number}-{name}\n"),
+            3 => "/who\n".to_owned(),
+            4 => "/rooms\n".to_owned(),
+            5 => format!("/ping {number}\n"),
+            _ => format!("/msg guest{other} private {number} word\n"),
+        };
+        if self.os().remote_send(remote, line.as_bytes()) == line.len() && line.starts_with("/join") {
+            self.clients[place].speaks_in = room;
+        }
+    }
+
+    fn kick(&mut self) {
+        let place = self.random.below(self.clients.len().max(1));
+        let Some(client) = self.clients.get_mut(place) else { return };
+        if let Some(serial) = client.serial
+            && self.protocol == Protocol::Chat
+            && self.options.console != ConsoleMode::Off
+        {
+            client.kicked = true;
+            self.os().console_type(format!("/kick #{serial} out\n").as_bytes());
         }
     }
 
@@ -233,7 +284,7 @@ impl World {
             let client = &self.clients[place];
             if !client.was_accepted() && self.reactor.os_mut().source_of(client.remote).is_some() {
                 let said = self.said();
-                self.clients[place].accepted(said);
+                self.clients[place].accepted(&said);
             }
         }
         self.check()?;
@@ -264,7 +315,7 @@ impl World {
                 return Err(format!("{calls} calls of {step:?} in a turn, {most} are allowed"));
             }
         }
-        let kept_max = self.options.line_len_max + 2 + budgets.scratch_bytes;
+        let kept_max = self.options.rules.line_len_max + 2 + budgets.scratch_bytes;
         if kept > kept_max {
             return Err(format!("{kept} bytes of input are kept, {kept_max} are allowed"));
         }
@@ -281,8 +332,8 @@ impl World {
             }
         }
         let size = self.server.log_size();
-        if size > self.options.log_bytes {
-            return Err(format!("the log has {size} bytes, {} allowed", self.options.log_bytes));
+        if size > self.options.rules.log_bytes {
+            return Err(format!("the log has {size} bytes, {} allowed", self.options.rules.log_bytes));
         }
         Ok(())
     }
@@ -313,17 +364,18 @@ impl World {
     fn check_complete(&mut self) -> Result<(), String> {
         let mut said = BTreeMap::new();
         for client in &self.clients {
-            // Who was reset, or (in lines) closed by us for lagging, may have sent what nobody
-            // took in.
+            // Who was reset, or closed by us, may have sent what nobody took in.
             let os = self.reactor.os_mut();
             let whole = client.was_accepted()
                 && !os.remote_was_cut(client.remote)
                 && !os.remote_saw_reset(client.remote)
                 && (os.remote_saw_fin(client.remote) == client.ended)
-                && (self.protocol == Protocol::Chat || !client.ended || !client.was_blocked);
-            said.insert(client.number, (client.said, whole));
+                && !(client.ended && (client.was_blocked || client.kicked));
+            for (&room, &count) in &client.said {
+                said.insert((client.number, room), (count, whole));
+            }
         }
-        said.insert(OPERATOR, (self.operator_said, true));
+        said.insert((OPERATOR, LOBBY), (self.operator_said, true));
         for client in &mut self.clients {
             let os = self.reactor.os_mut();
             let gone = os.remote_was_cut(client.remote) || os.remote_saw_reset(client.remote);
@@ -340,16 +392,16 @@ impl World {
                 return fail("a message was cut".into());
             }
             if fin && !client.ended {
-                // Only a slow reader in lines is closed by us.
-                if self.protocol == Protocol::Chat || !client.was_blocked {
+                // Only a slow reader is closed by us, or whom the operator kicked.
+                if !client.was_blocked && !client.kicked {
                     return fail("was closed for nothing".into());
                 }
             } else if !fin && client.ended {
                 return fail("left, and was not closed".into());
             }
             if fin {
-                if self.protocol == Protocol::Lines && !client.is_gapless() {
-                    return fail("a gap in lines".into());
+                if self.options.rules.slow != Slow::Skip && !client.is_gapless() {
+                    return fail("a gap where nothing is skipped".into());
                 }
                 continue;
             }
