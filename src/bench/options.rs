@@ -45,7 +45,7 @@ pub struct Options {
     pub server: Option<SocketAddr>,
     /// Our own server's protocol: `Chat` or `Lines`.
     pub protocol: Protocol,
-    /// Bytes of a line with its newline: [`LINE_BYTES_MIN`] to [`crate::wire::LINE_LEN_MAX`].
+    /// Bytes of a line with its newline: [`super::LINE_BYTES_MIN`] to [`crate::wire::LINE_LEN_MAX`].
     pub line_bytes: usize,
 }
 

@@ -1,7 +1,9 @@
 //! `connect`: a peer in pipes and on a terminal, its ends and its exit codes.
 
-use crate::support::{Output, Peer, Program, assert_equal, command, has_ipv6, skip, terminal};
-use crate::support::{WITHIN, udp_socket};
+use crate::support::{
+    Output, Peer, Program, assert_equal, command, file_of, has_ipv6, pipe, skip, terminal,
+};
+use crate::support::{accept_stream, receive_from, udp_socket};
 use std::fs::File;
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
@@ -15,15 +17,8 @@ fn listener() -> (TcpListener, String) {
     (listener, at)
 }
 
-/// Accepts within the deadline.
 fn accept(listener: &TcpListener) -> Peer {
-    listener.set_nonblocking(true).unwrap();
-    let mut fds = [rustix::event::PollFd::new(listener, rustix::event::PollFlags::IN)];
-    let within = rustix::event::Timespec::try_from(WITHIN).unwrap();
-    assert_eq!(rustix::event::poll(&mut fds, Some(&within)), Ok(1), "nobody connects");
-    let (stream, _) = listener.accept().unwrap();
-    stream.set_nonblocking(false).unwrap();
-    Peer::of(stream)
+    Peer::of(accept_stream(listener))
 }
 
 #[test]
@@ -102,19 +97,16 @@ fn bytes_go_into_a_pipe_untouched() {
 
 #[test]
 fn stdin_may_be_a_regular_file_of_any_length() {
-    let path = std::env::temp_dir().join(format!("reactor-it-long-{}", std::process::id()));
     let long: Vec<u8> = (0..200_000).flat_map(|n| format!("{n}\n").into_bytes()).collect();
-    std::fs::write(&path, &long).unwrap();
     let (listener, at) = listener();
     let mut command = command(&["connect", &at]);
-    command.stdin(File::open(&path).unwrap());
+    command.stdin(file_of(&long));
     let mut client = Program::spawn(command);
     let mut server = accept(&listener);
     server.expect_bytes(&long);
     server.expect_end();
     drop(server);
     assert_eq!(client.exit(), 0);
-    std::fs::remove_file(&path).unwrap();
 }
 
 #[test]
@@ -133,7 +125,7 @@ fn much_reaches_stdout_whole() {
 fn a_stdout_that_nobody_reads_any_more_is_success() {
     let (listener, at) = listener();
     let mut command = command(&["connect", &at]);
-    let (read, write) = rustix::pipe::pipe().unwrap();
+    let (read, write) = pipe();
     command.stdout(write);
     let mut client = Program::spawn(command);
     drop(read);
@@ -176,9 +168,7 @@ fn a_refused_connection_is_told_in_one_line_and_exit_code_1() {
     drop(gone);
     Program::start(&["connect", &at]).expect_failure(
         1,
-        &format!(
-            "tcp {at}: connect: Connection refused (os error 111); no server listens there"
-        ),
+        &format!("tcp {at}: connect: Connection refused (os error 111); no server listens there"),
     );
 }
 
@@ -330,7 +320,7 @@ fn udp_waits_a_second_for_the_last_echo_and_fails_where_none_came() {
     client.type_in("hello?\n");
     client.expect_failure(1, &format!("udp {at}: no echo within 1 s; is a server there?"));
     assert!(begun.elapsed() >= Duration::from_secs(1));
-    assert_eq!(silent.recv_from(&mut [0; 16]).unwrap().0, 7 - 1, "it was sent");
+    assert_eq!(receive_from(&silent).0, b"hello?", "it was sent");
 }
 
 #[test]
@@ -340,9 +330,8 @@ fn udp_ends_one_second_after_the_last_datagram_where_an_echo_is_lost() {
         Program::start(&["connect", "--udp", &socket.local_addr().unwrap().to_string()]);
     client.type_in("answered\nlost\n");
     client.end_input();
-    let mut buffer = [0; 16];
-    let (len, from) = socket.recv_from(&mut buffer).unwrap();
-    socket.send_to(&buffer[..len], from).unwrap();
+    let (bytes, from) = receive_from(&socket);
+    socket.send_to(&bytes, from).unwrap();
     assert_eq!(client.exit(), 0);
     client.out.expect_line("answered");
     client.out.expect_end();
@@ -355,7 +344,7 @@ fn udp_takes_no_answer_from_a_stranger() {
     let mut client = Program::start(&["connect", "--udp", &at]);
     client.type_in("hello\n");
     client.end_input();
-    let (_, from) = socket.recv_from(&mut [0; 16]).unwrap();
+    let (_, from) = receive_from(&socket);
     udp_socket("127.0.0.1:0").send_to(b"forged", ("127.0.0.1", from.port())).unwrap();
     socket.send_to(b"true", ("127.0.0.1", from.port())).unwrap();
     assert_eq!(client.exit(), 0);
@@ -370,7 +359,7 @@ fn a_line_longer_than_a_datagram_is_not_sent_not_even_its_tail() {
     let long = "x".repeat(200_000);
     client.type_in_all(format!("before\n{long}\nafter\n{long}"));
     assert_eq!(client.exit(), 0);
-    assert_eq!(client.out.text(), "before\nafter\n");
+    assert_eq!(client.out.all(), "before\nafter\n");
     assert_eq!(client.err.text().matches("line not sent").count(), 2);
 }
 

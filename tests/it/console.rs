@@ -1,6 +1,6 @@
 //! The operator's console in the three protocols, and stdin, stdout and stderr of every kind.
 
-use crate::support::{Output, Peer, Program, assert_equal, command, terminal};
+use crate::support::{Output, Peer, Program, assert_equal, command, file_of, pipe, terminal};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::process::{Command, Stdio};
@@ -133,11 +133,9 @@ fn stdin_may_be_closed_and_stdout_too() {
 /// A file's lines are heard in order, and its end does not stop the server.
 #[test]
 fn stdin_may_be_a_regular_file() {
-    let path = std::env::temp_dir().join(format!("reactor-it-words-{}", std::process::id()));
     for (words, stops) in [("/first\n/second", false), ("/first\n/second\n/quit", true)] {
-        std::fs::write(&path, words).unwrap();
         let mut command = command(&FREE);
-        command.stdin(File::open(&path).unwrap());
+        command.stdin(file_of(words));
         let mut server = Program::spawn(command);
         server.err.wait_for("unknown command /first");
         server.err.wait_for("unknown command /second");
@@ -147,7 +145,6 @@ fn stdin_may_be_a_regular_file() {
             Peer::join(server.tcp());
         }
     }
-    std::fs::remove_file(&path).unwrap();
 }
 
 #[test]
@@ -218,7 +215,7 @@ fn flood(says: &mut Peer, hears: &mut Peer, count: usize) {
 #[test]
 fn a_stdout_that_nobody_reads_delays_nobody_and_its_loss_is_told_on_stderr() {
     let mut command = command(&FREE);
-    let (read, write) = rustix::pipe::pipe().unwrap();
+    let (read, write) = pipe();
     command.stdout(write);
     let server = Program::spawn(command);
     let mut one = Peer::join(server.tcp());
@@ -227,7 +224,7 @@ fn a_stdout_that_nobody_reads_delays_nobody_and_its_loss_is_told_on_stderr() {
     let count = 3_000;
     flood(&mut two, &mut one, count);
     // Read at last, it goes on with whole lines, and says how many it has not shown.
-    let out = Output::of(File::from(read));
+    let out = Output::of(read);
     out.wait_for("> marker");
     let told = server.err.wait_for("the console missed ");
     let shown = out.text();
@@ -244,7 +241,7 @@ fn a_stdout_that_nobody_reads_delays_nobody_and_its_loss_is_told_on_stderr() {
 
 #[test]
 fn a_stderr_that_nobody_reads_delays_nobody() {
-    let (mut read, write) = rustix::pipe::pipe().map(|(r, w)| (File::from(r), w)).unwrap();
+    let (mut read, write) = pipe();
     let mut command = command(&[&["-vv"][..], &FREE].concat());
     command.stderr(write).stdout(Stdio::null()).stdin(Stdio::null());
     let mut child = command.spawn().unwrap();
@@ -273,7 +270,7 @@ fn a_stderr_that_nobody_reads_delays_nobody() {
 #[test]
 fn a_stdout_that_is_closed_at_the_other_end_does_not_stop_the_server() {
     let mut command = command(&FREE);
-    let (read, write) = rustix::pipe::pipe().unwrap();
+    let (read, write) = pipe();
     command.stdout(write);
     let mut server = Program::spawn(command);
     drop(read);

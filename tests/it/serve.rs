@@ -1,6 +1,8 @@
 //! What `serve` binds and what it tells, restarts, and an idle server.
 
-use crate::support::{Peer, Program, WITHIN, command, skip, udp_socket};
+use crate::support::{
+    Peer, Program, WITHIN, command, receive_from, skip, udp_socket, uninterrupted,
+};
 use std::fs;
 use std::io::Read;
 use std::net::TcpListener;
@@ -13,14 +15,15 @@ fn all_it_told(mut server: Program) -> String {
     server.err.text()
 }
 
-/// Starts it at the default address; None where that is taken, which names the address too.
-fn at_the_default(args: &[&str]) -> Option<Program> {
+/// Starts it at the default address and waits for these lines; None where a port of it is taken,
+/// which names the address too.
+fn at_the_default(args: &[&str], wanted: &[&str]) -> Option<Program> {
     let mut server = Program::start(args);
     let told = server.err.wait_until("listening, or why not", |text, ended| {
         let text = String::from_utf8_lossy(text).into_owned();
-        (ended || text.contains("listening ")).then_some(text)
+        (ended || wanted.iter().all(|line| text.contains(line))).then_some(text)
     });
-    if told.contains("listening ") {
+    if !told.contains("\nreactor: ") {
         return Some(server);
     }
     assert_eq!(server.exit(), 1);
@@ -61,8 +64,7 @@ fn chat_and_echo_are_served_side_by_side() {
     let mut other = Peer::join(server.tcp());
     let socket = udp_socket("127.0.0.1:0");
     socket.send_to(b"both", server.udp()).unwrap();
-    let mut buffer = [0; 16];
-    assert_eq!(socket.recv_from(&mut buffer).unwrap(), (4, server.udp()));
+    assert_eq!(receive_from(&socket), (b"both".to_vec(), server.udp()));
     other.say("both\n");
     peer.expect_line(format!("* {} joined", other.name));
     peer.expect_line(format!("<{}> both", other.name));
@@ -78,12 +80,12 @@ fn by_default_it_serves_both_at_127_0_0_1_65432_and_each_flag_alone_only_its_own
         (&["serve", "--tcp"], &[tcp]),
         (&["serve", "--udp"], &[udp]),
     ] {
-        let Some(server) = at_the_default(args) else { continue };
+        let Some(server) = at_the_default(args, wanted) else { continue };
         let told = all_it_told(server);
         let lines: Vec<&str> = told.lines().skip(1).collect();
         assert_eq!(lines, wanted, "{args:?}");
     }
-    let Some(server) = at_the_default(&["serve"]) else { return };
+    let Some(server) = at_the_default(&["serve"], &[tcp, udp]) else { return };
     let mut client = Program::start(&["connect"]);
     client.out.wait_for("* you are guest");
     client.end_input();
@@ -188,7 +190,7 @@ fn an_idle_server_never_wakes_up() {
     peer.stream.set_read_timeout(Some(Duration::from_millis(1_200))).unwrap();
     for _ in 0..WITHIN.as_secs() {
         let before = fs::read_to_string(&path).unwrap();
-        let nothing = peer.stream.read(&mut [0; 16]);
+        let nothing = uninterrupted(|| peer.stream.read(&mut [0; 16]));
         assert!(nothing.is_err(), "nobody says anything");
         if fs::read_to_string(&path).unwrap() == before {
             return;

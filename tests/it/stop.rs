@@ -18,7 +18,7 @@ fn a_signal_is_told_in_chat_and_ends_it_with_code_0() {
         }
         drop(peers);
         assert_eq!(server.exit(), 0, "{signal:?}");
-        assert!(server.out.text().ends_with("* the server is stopping\n"), "the console too");
+        assert!(server.out.all().ends_with("* the server is stopping\n"), "the console too");
     }
 }
 

@@ -1,12 +1,14 @@
 //! What every theme needs: the real binary as a child, and blocking peers with deadlines.
 
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
 use std::fmt::Debug;
-use std::fs::File;
-use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream, UdpSocket};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::process::{self, Child, ChildStdin, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
@@ -181,6 +183,13 @@ impl Output {
         String::from_utf8_lossy(&self.0.0.lock().unwrap().bytes).into_owned()
     }
 
+    /// All of it, when it has ended.
+    pub(super) fn all(&self) -> String {
+        let whole =
+            |bytes: &[u8], ended: bool| ended.then(|| String::from_utf8_lossy(bytes).into_owned());
+        self.wait_until("the end", whole)
+    }
+
     /// Waits until `found` gives something for all that came so far (and whether it has ended).
     pub(super) fn wait_until<T>(&self, what: &str, found: impl Fn(&[u8], bool) -> Option<T>) -> T {
         let (collected, changed) = &*self.0;
@@ -283,7 +292,7 @@ impl Peer {
     /// One recv; 0 at the end.
     pub(super) fn receive(&mut self) -> usize {
         let mut buffer = [0; 16 * 1024];
-        let n = self.stream.read(&mut buffer).unwrap_or_else(|error| {
+        let n = uninterrupted(|| self.stream.read(&mut buffer)).unwrap_or_else(|error| {
             panic!("{error} after {:?}", String::from_utf8_lossy(&self.received))
         });
         self.received.extend_from_slice(&buffer[..n]);
@@ -333,6 +342,17 @@ impl Peer {
     }
 }
 
+/// With a timeout on it, a call on a socket is not restarted after a signal, SIGCONT among them
+/// (signal(7)): it is made again.
+pub(super) fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
 /// Equal, or a short word on where they differ.
 pub(super) fn assert_equal<T: PartialEq + Debug>(left: &[T], right: &[T]) {
     if left != right {
@@ -343,11 +363,51 @@ pub(super) fn assert_equal<T: PartialEq + Debug>(left: &[T], right: &[T]) {
     }
 }
 
+/// Accepts within the deadline.
+pub(super) fn accept_stream(listener: &TcpListener) -> TcpStream {
+    let within = Timespec::try_from(WITHIN).unwrap();
+    let somebody = uninterrupted(|| {
+        let mut fds = [PollFd::new(listener, PollFlags::IN)];
+        Ok(rustix::event::poll(&mut fds, Some(&within))?)
+    });
+    assert_eq!(somebody.unwrap(), 1, "nobody connects");
+    let stream = listener.accept().unwrap().0;
+    stream.set_read_timeout(Some(WITHIN)).unwrap();
+    stream
+}
+
+/// The next datagram that comes in, and from where.
+pub(super) fn receive_from(socket: &UdpSocket) -> (Vec<u8>, SocketAddr) {
+    let mut buffer = vec![0; 70_000];
+    let received = uninterrupted(|| socket.recv_from(&mut buffer));
+    let (len, from) = received.expect("a datagram");
+    buffer.truncate(len);
+    (buffer, from)
+}
+
 /// A blocking UDP socket on a free port of this address.
 pub(super) fn udp_socket(at: &str) -> UdpSocket {
     let socket = UdpSocket::bind(at).unwrap_or_else(|error| panic!("bind {at}: {error}"));
     socket.set_read_timeout(Some(WITHIN)).unwrap();
     socket
+}
+
+/// Both ends of a pipe (read, write) that no child inherits by accident: held open there, an end
+/// would never seem closed.
+pub(super) fn pipe() -> (File, File) {
+    let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
+    (read.into(), write.into())
+}
+
+/// Opens a file that holds this and has no name any more.
+pub(super) fn file_of(bytes: impl AsRef<[u8]>) -> File {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let name = format!("reactor-it-{}-{}", process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+    let path = std::env::temp_dir().join(name);
+    fs::write(&path, bytes).unwrap();
+    let file = File::open(&path).unwrap();
+    fs::remove_file(&path).unwrap();
+    file
 }
 
 /// Master and slave of a new terminal that echoes nothing and changes nothing.

@@ -1,6 +1,6 @@
 //! `-vv`: every call of the loop in the socket vocabulary.
 
-use crate::support::{Peer, Program, udp_socket};
+use crate::support::{Peer, Program, receive_from, udp_socket};
 
 /// The traced line that has these words, without its time and level.
 fn told(server: &Program, words: &str) -> String {
@@ -67,7 +67,7 @@ fn datagrams_are_told_as_recvfrom_and_sendto() {
     let server = Program::start(&["-vv", "serve", "--udp", "127.0.0.1:0"]);
     let socket = udp_socket("127.0.0.1:0");
     socket.send_to(b"12345", server.udp()).unwrap();
-    socket.recv_from(&mut [0; 16]).unwrap();
+    receive_from(&socket);
     let from = socket.local_addr().unwrap();
     let bound = server.udp();
     for words in [

@@ -1,14 +1,15 @@
 //! The tutorial's dialogue in both directions: blocking sockets that send text without a newline,
 //! receive up to 1,024 bytes, take turns, and end on an empty message.
 
-use crate::support::{Program, WITHIN};
+use crate::support::{Program, WITHIN, accept_stream, uninterrupted};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 
 /// `sock.recv(1024).decode()`
 fn recv(socket: &mut TcpStream) -> String {
     let mut data = [0; 1024];
-    let n = socket.read(&mut data).expect("something within the deadline, or the end");
+    let n = uninterrupted(|| socket.read(&mut data))
+        .expect("something within the deadline, or the end");
     String::from_utf8_lossy(&data[..n]).into_owned()
 }
 
@@ -65,7 +66,7 @@ fn the_tutorials_client_may_end_first() {
 fn our_client_talks_to_the_tutorials_server() {
     let (server, at) = server();
     let mut client = client(&at, &[]);
-    let mut connection = deadline(server.accept().unwrap().0);
+    let mut connection = accept_stream(&server);
     for (said, answered) in [("hello", "hello yourself"), ("how are you?", "fine"), ("ż", "ó")] {
         client.type_in(format!("{said}\n"));
         assert_eq!(recv(&mut connection), said, "without its newline");
@@ -81,7 +82,7 @@ fn our_client_talks_to_the_tutorials_server() {
 fn our_client_ends_when_the_tutorials_server_does() {
     let (server, at) = server();
     let mut client = client(&at, &[]);
-    let mut connection = deadline(server.accept().unwrap().0);
+    let mut connection = accept_stream(&server);
     client.type_in("hello\n");
     assert_eq!(recv(&mut connection), "hello");
     drop(connection); // its user typed nothing
@@ -93,7 +94,7 @@ fn the_next_line_waits_until_something_came_back() {
     let (server, at) = server();
     let mut client = client(&at, &[]);
     client.type_in("one\ntwo\nthree\n");
-    let mut connection = deadline(server.accept().unwrap().0);
+    let mut connection = accept_stream(&server);
     for (said, answered) in [("one", "1"), ("two", "2"), ("three", "3")] {
         // Were the lines not kept apart, one recv would bring them all.
         assert_eq!(recv(&mut connection), said);
@@ -109,7 +110,7 @@ fn the_end_of_input_waits_for_the_last_answer_and_says_nothing_twice() {
     let mut client = client(&at, &[]);
     client.type_in("one\ntwo");
     client.end_input();
-    let mut connection = deadline(server.accept().unwrap().0);
+    let mut connection = accept_stream(&server);
     assert_eq!(recv(&mut connection), "one");
     connection.write_all(b"1").unwrap();
     assert_eq!(recv(&mut connection), "two");
@@ -126,7 +127,7 @@ fn turn_timeout_bounds_the_wait_for_an_answer() {
     let (server, at) = server();
     let mut client = client(&at, &["--turn-timeout", "300ms"]);
     client.type_in("one\ntwo\n");
-    let mut connection = deadline(server.accept().unwrap().0);
+    let mut connection = accept_stream(&server);
     assert_eq!(recv(&mut connection), "one");
     assert_eq!(recv(&mut connection), "two", "though nothing came back");
     client.err.wait_for("no answer in time");
@@ -138,7 +139,7 @@ fn a_line_that_is_too_long_is_not_sent_not_even_its_tail() {
     let mut client = client(&at, &[]);
     let long = "x".repeat(200_000);
     client.type_in_all(format!("before\n{long}\nafter\n{long}"));
-    let mut connection = deadline(server.accept().unwrap().0);
+    let mut connection = accept_stream(&server);
     assert_eq!(recv(&mut connection), "before");
     connection.write_all(b"1").unwrap();
     assert_eq!(recv(&mut connection), "after");

@@ -1,20 +1,12 @@
 //! The echo over real sockets.
 
-use crate::support::{Program, assert_equal, has_ipv6, udp_socket};
+use crate::support::{Program, assert_equal, has_ipv6, receive_from, udp_socket};
 use std::net::SocketAddr;
 
 fn echo(at: &str) -> Program {
     let mut args = vec!["serve"];
     at.split(' ').for_each(|at| args.extend(["--udp", at]));
     Program::start(&args)
-}
-
-/// The next datagram that comes in.
-fn receive(socket: &std::net::UdpSocket) -> (Vec<u8>, SocketAddr) {
-    let mut buffer = vec![0; 70_000];
-    let (len, from) = socket.recv_from(&mut buffer).expect("a datagram");
-    buffer.truncate(len);
-    (buffer, from)
 }
 
 #[test]
@@ -24,7 +16,7 @@ fn a_datagram_of_every_size_comes_back_as_it_was() {
     for len in [0, 1, 1_400, 9_000, 65_507] {
         let sent: Vec<u8> = (0..len).map(|n| (n % 251) as u8).collect();
         socket.send_to(&sent, server.udp()).unwrap();
-        let (back, from) = receive(&socket);
+        let (back, from) = receive_from(&socket);
         assert_equal(&back, &sent);
         assert_eq!((back.len(), from), (len, server.udp()));
     }
@@ -40,7 +32,7 @@ fn an_ipv6_datagram_of_every_size_comes_back_too() {
     for len in [0, 1_400, 65_507] {
         let sent = vec![7; len];
         socket.send_to(&sent, server.udp()).unwrap();
-        assert_equal(&receive(&socket).0, &sent);
+        assert_equal(&receive_from(&socket).0, &sent);
     }
 }
 
@@ -53,11 +45,11 @@ fn each_datagram_gets_one_answer_and_no_other() {
         two.send_to(&[n, 0], server.udp()).unwrap();
     }
     for n in 0..20u8 {
-        assert_eq!(receive(&one).0, vec![n; n.into()]);
-        assert_eq!(receive(&two).0, [n, 0]);
+        assert_eq!(receive_from(&one).0, vec![n; n.into()]);
+        assert_eq!(receive_from(&two).0, [n, 0]);
     }
     one.send_to(b"marker", server.udp()).unwrap();
-    assert_eq!(receive(&one).0, b"marker");
+    assert_eq!(receive_from(&one).0, b"marker");
 }
 
 #[test]
@@ -67,7 +59,7 @@ fn the_answer_of_a_wildcard_socket_comes_from_the_address_that_was_hit() {
     for host in [[127, 0, 0, 2], [127, 0, 0, 3], [127, 0, 0, 1]] {
         let hit = SocketAddr::from((host, server.udp().port()));
         socket.send_to(b"where am I?", hit).unwrap();
-        assert_eq!(receive(&socket), (b"where am I?".to_vec(), hit));
+        assert_eq!(receive_from(&socket), (b"where am I?".to_vec(), hit));
     }
 }
 
@@ -82,7 +74,7 @@ fn a_dual_stack_socket_answers_from_the_address_that_was_hit_in_both_families() 
         let socket = udp_socket(from);
         let hit: SocketAddr = format!("{to}:{port}").parse().unwrap();
         socket.send_to(b"both", hit).unwrap();
-        assert_eq!(receive(&socket), (b"both".to_vec(), hit));
+        assert_eq!(receive_from(&socket), (b"both".to_vec(), hit));
     }
 }
 
@@ -94,7 +86,7 @@ fn what_comes_from_a_port_of_its_own_is_not_answered() {
     let other = udp_socket("127.0.0.1:0");
     like_us.send_to(b"echo me", server.udp()).unwrap();
     other.send_to(b"marker", server.udp()).unwrap();
-    assert_eq!(receive(&other).0, b"marker");
+    assert_eq!(receive_from(&other).0, b"marker");
     like_us.set_nonblocking(true).unwrap();
     let nothing = like_us.recv_from(&mut [0; 16]).unwrap_err();
     assert_eq!(nothing.kind(), std::io::ErrorKind::WouldBlock);
@@ -108,7 +100,7 @@ fn two_sockets_of_one_server_do_not_talk_to_each_other() {
     let socket = udp_socket("127.0.0.1:0");
     for at in [server.udp(), second] {
         socket.send_to(b"x", at).unwrap();
-        assert_eq!(receive(&socket), (b"x".to_vec(), at));
+        assert_eq!(receive_from(&socket), (b"x".to_vec(), at));
     }
 }
 
@@ -121,5 +113,5 @@ fn an_icmp_error_is_not_fatal() {
     }
     let socket = udp_socket("127.0.0.1:0");
     socket.send_to(b"still here?", server.udp()).unwrap();
-    assert_eq!(receive(&socket).0, b"still here?");
+    assert_eq!(receive_from(&socket).0, b"still here?");
 }
