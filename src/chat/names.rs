@@ -28,7 +28,7 @@ const WRITINGS: [&[Script]; 3] = [
 
 /// What UAX #31 has beside letters, marks and digits, first and last: dots and ties, then what
 /// shows nothing and would make two names of one (Default_Ignorable_Code_Point).
-const NEITHER: [(char, char); 18] = [
+const NEITHER: [(char, char); 19] = [
     ('\u{b7}', '\u{b7}'),
     ('\u{387}', '\u{387}'),
     ('\u{203f}', '\u{2040}'),
@@ -46,6 +46,7 @@ const NEITHER: [(char, char); 18] = [
     ('\u{3164}', '\u{3164}'),
     ('\u{fe00}', '\u{fe0f}'),
     ('\u{ffa0}', '\u{ffa0}'),
+    ('\u{16fe4}', '\u{16fe4}'), // the one that Unicode has forgotten: a filler of Khitan
     ('\u{e0000}', '\u{e0fff}'),
 ];
 
@@ -274,7 +275,7 @@ mod tests {
     #[test]
     fn what_shows_nothing_is_refused() {
         for c in "\u{200b}\u{200c}\u{200d}\u{2060}\u{34f}\u{fe0f}\u{115f}\u{3164}\u{ffa0}\u{e0061}\
-                  \u{e0100}\u{17b4}\u{180b}\u{202e}\u{ad}\u{feff}"
+                  \u{e0100}\u{16fe4}\u{17b4}\u{180b}\u{202e}\u{ad}\u{feff}"
             .chars()
         {
             assert_eq!(refused(&format!("한{c}")), Refusal::Character(c), "{c:?}");
@@ -402,7 +403,8 @@ mod tests {
 
     #[test]
     fn a_refusal_is_one_visible_line_whatever_was_typed() {
-        for c in '\0'..=char::MAX {
+        // All planes that have a name's characters; those between are more Han and nothing.
+        for c in ('\0'..'\u{20000}').chain('\u{e0000}'..='\u{e0fff}') {
             for text in [format!("{c}"), format!("1{c}"), format!("a{c}")] {
                 if let Err(refusal) = check(&text) {
                     let line = refusal.to_string();

@@ -159,7 +159,8 @@ impl Client {
                 (_, Slow::Disconnect | Slow::Pause) => Err("a receipt where nothing is skipped".into()),
             };
         }
-        if let Some(room) = notice.strip_prefix("you are in #") {
+        let entered = notice.strip_prefix("you are in #").filter(|n| !n.ends_with(" already"));
+        if let Some(room) = entered {
             let room = room.split_once(',').map_or(room, |(room, _)| room);
             let room = if room == "lobby" { Some(LOBBY) } else { room[1..].parse().ok() };
             self.begin_stay(room.ok_or("a damaged room")?, said);
@@ -180,7 +181,8 @@ impl Client {
             || ["you are n", "pong", "rooms: #", "#", "not delivered: ", "nobody is called "]
                 .iter()
                 .any(|start| notice.starts_with(start))
-            || ["the server is stopping", "kicked", "closed: reading too slowly"].contains(&notice);
+            || ["the server is stopping", "kicked: out", "closed: reading too slowly"].contains(&notice)
+            || notice.ends_with(" already");
         if known { Ok(()) } else { Err(format!("an unknown notice {notice:?}")) }
     }
 
