@@ -59,7 +59,7 @@ pub struct ServeArgs {
     /// What a message is.
     #[arg(long, value_enum, default_value_t = ProtocolArg::Chat)]
     protocol: ProtocolArg,
-    /// Longest line; who sends a longer one is told and closed.
+    /// Longest line; a longer one ends its sender's connection.
     #[arg(long, value_name = "BYTES", default_value_t = ByteSize::b(LINE_LEN_MAX as u64))]
     line_max: ByteSize,
     /// What is done for readers slower than their room [default: skip in chat, else disconnect].
@@ -89,7 +89,8 @@ pub struct ServeArgs {
 #[derive(Debug, Args)]
 pub struct ConnectArgs {
     /// The server: HOST:PORT, [V6]:PORT, a port on this host, or a host.
-    #[arg(value_name = "ADDR", default_value = DEFAULT)]
+    /// [default: 127.0.0.1:65432].
+    #[arg(value_name = "ADDR", default_value = DEFAULT, hide_default_value = true)]
     server: String,
     /// Send each line as a datagram and print its echo.
     #[arg(long)]
@@ -230,7 +231,8 @@ impl ServeArgs {
         if line_len_max == 0 || line_len_max > limit {
             return Err(Error::Usage(format!(
                 "--line-max {}: 1 to {limit} bytes with --log-bytes {}",
-                self.line_max, self.log_bytes
+                self.line_max.as_u64(),
+                self.log_bytes.as_u64()
             )));
         }
         let default = [DEFAULT.to_owned()];

@@ -117,7 +117,11 @@ impl Chat {
     /// For a reader that copies: what is meant for it alone, then whole messages (author, two
     /// halves) from its cursor on, each handed to `take` while that returns true. Returns how many
     /// messages it missed before them.
-    pub fn read(&mut self, peer: PeerId, mut take: impl FnMut(Option<u64>, [&[u8]; 2]) -> bool) -> u32 {
+    pub fn read(
+        &mut self,
+        peer: PeerId,
+        mut take: impl FnMut(Option<u64>, [&[u8]; 2]) -> bool,
+    ) -> u32 {
         let Chat { peers, rooms, buffered, .. } = self;
         let Some(Some(state)) = peers.get_mut(peer.slot as usize) else { return 0 };
         let index = state.room;

@@ -14,8 +14,8 @@ mod delivery;
 pub mod log;
 pub mod names;
 mod peer;
-mod room;
 mod register;
+mod room;
 mod rooms;
 mod talk;
 pub mod words;
@@ -27,8 +27,8 @@ use crate::handler::{Action, CloseReason, PeerId};
 use crate::visible::visible_into;
 use crate::wire::Protocol;
 use cursor::Cursor;
-use register::Register;
 use peer::{NOT_A_MEMBER, Peer};
+use register::Register;
 use room::Room;
 use rooms::{LOBBY, Rooms};
 use std::collections::{BTreeMap, VecDeque};
@@ -430,7 +430,11 @@ impl Chat {
                 .collect();
             for peer in stalled {
                 if self.console != Some(peer) {
-                    self.close(peer, CloseReason::Stalled, format_args!("closed: reading too slowly"));
+                    self.close(
+                        peer,
+                        CloseReason::Stalled,
+                        format_args!("closed: reading too slowly"),
+                    );
                 }
             }
         }
@@ -479,7 +483,8 @@ impl Chat {
         let mut talkers: Vec<(u64, PeerId)> =
             std::mem::take(&mut self.spoke).into_iter().map(|(peer, said)| (said, peer)).collect();
         talkers.sort_unstable_by(|a, b| b.cmp(a));
-        for &(said, peer) in talkers.iter().filter(|(_, peer)| self.get(*peer).is_some()).take(most) {
+        for &(said, peer) in talkers.iter().filter(|(_, peer)| self.get(*peer).is_some()).take(most)
+        {
             let said = peer::Messages(said);
             lines.push(format!("{} {peer} said {said} in {seconds} s", self.name_of(peer)));
         }

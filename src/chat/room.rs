@@ -120,7 +120,13 @@ impl Room {
     }
 
     /// Takes in what somebody said. False where the room is full: hold the talker and say it again.
-    pub(super) fn say(&mut self, author: u64, message: &[u8], operator: bool, now: Instant) -> bool {
+    pub(super) fn say(
+        &mut self,
+        author: u64,
+        message: &[u8],
+        operator: bool,
+        now: Instant,
+    ) -> bool {
         let size = message.len() + ENTRY_BYTES;
         let crowded = self.intake > 0 && self.intake + size > self.size_max / INTAKE_DIVISOR;
         let reserve = match self.slow {

@@ -46,10 +46,14 @@ impl Chat {
             Order::Msg { to, text } => self.whisper(peer, to, text),
             Order::Ping(word) => {
                 let word = visible(word.unwrap_or("")).into_owned();
-                self.tell(peer, format_args!("pong{}{word}", if word.is_empty() { "" } else { " " }));
+                self.tell(
+                    peer,
+                    format_args!("pong{}{word}", if word.is_empty() { "" } else { " " }),
+                );
             }
             Order::Help => {
-                let speaker = if self.console == Some(peer) { Speaker::Operator } else { Speaker::Peer };
+                let speaker =
+                    if self.console == Some(peer) { Speaker::Operator } else { Speaker::Peer };
                 for line in words::help(speaker) {
                     self.tell(peer, format_args!("{line}"));
                 }
@@ -104,7 +108,8 @@ impl Chat {
     }
 
     fn list_rooms(&mut self, peer: PeerId) {
-        let mut rooms: Vec<_> = self.rooms.iter().map(|r| (r.name.clone(), r.members.len())).collect();
+        let mut rooms: Vec<_> =
+            self.rooms.iter().map(|r| (r.name.clone(), r.members.len())).collect();
         rooms.sort();
         let rooms = rooms.iter().map(|(name, members)| format!("{name} {members}"));
         let list = listed(rooms);

@@ -51,7 +51,8 @@ impl Server {
                 Err(error) => self.answer(desk, &error),
             },
             Order::Unban(prefix) => {
-                let answer = self.bans.remove(prefix).map(|net| format!("{net} is no longer banned"));
+                let answer =
+                    self.bans.remove(prefix).map(|net| format!("{net} is no longer banned"));
                 self.answer(desk, &answer.unwrap_or_else(|error| error));
             }
             Order::Bans => {
@@ -122,7 +123,10 @@ impl Server {
                 self.echo.refused(),
                 stats.datagram_errors
             ),
-            format!("closes: {}", if closes.is_empty() { "none".into() } else { closes.join(", ") }),
+            format!(
+                "closes: {}",
+                if closes.is_empty() { "none".into() } else { closes.join(", ") }
+            ),
         ] {
             self.answer(desk, &line);
         }

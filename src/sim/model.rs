@@ -156,7 +156,9 @@ impl Client {
             return match (self.was_blocked, slow) {
                 (true, Slow::Skip) => Ok(()),
                 (false, _) => Err("a receipt for a reader whose socket was never full".into()),
-                (_, Slow::Disconnect | Slow::Pause) => Err("a receipt where nothing is skipped".into()),
+                (_, Slow::Disconnect | Slow::Pause) => {
+                    Err("a receipt where nothing is skipped".into())
+                }
             };
         }
         let entered = notice.strip_prefix("you are in #").filter(|n| !n.ends_with(" already"));
@@ -181,7 +183,8 @@ impl Client {
             || ["you are n", "pong", "rooms: #", "#", "not delivered: ", "nobody is called "]
                 .iter()
                 .any(|start| notice.starts_with(start))
-            || ["the server is stopping", "kicked: out", "closed: reading too slowly"].contains(&notice)
+            || ["the server is stopping", "kicked: out", "closed: reading too slowly"]
+                .contains(&notice)
             || notice.ends_with(" already");
         if known { Ok(()) } else { Err(format!("an unknown notice {notice:?}")) }
     }

@@ -2,7 +2,7 @@
 //! from a seed, with the model checked as they read and the loop's invariants after every turn.
 //!
 //! A failure prints its seed. Replay it, with every call of the loop:
-//! `REACTOR_SIM_SEED=4711 REACTOR_SIM_TRACE=1 cargo test --lib sim::world`. More seeds:
+//! `REACTOR_SIM_SEED=4711 REACTOR_SIM_TRACE=1 cargo test --lib sim::world -- --nocapture`. More seeds:
 //! `REACTOR_SIM_SEEDS=100000 cargo test --release --lib sim::world`.
 
 use super::kernel::SimOs;
@@ -45,8 +45,10 @@ struct World {
     options: Options,
     /// Lines that the operator typed.
     operator_said: u64,
+    /// Datagrams that came in, less those whose echo went out.
     datagrams: Vec<Vec<u8>>,
-    stopping: bool,
+    /// A datagram may be lost on its way in or out: a full queue, a failed send.
+    datagrams_lost: bool,
 }
 
 /// What a run came to, for whoever compares two runs of a seed.
@@ -114,7 +116,7 @@ impl World {
             options,
             operator_said: 0,
             datagrams: Vec::new(),
-            stopping: false,
+            datagrams_lost: false,
         })
     }
 
@@ -229,8 +231,27 @@ impl World {
         let len = self.random.pick(&[0, 1, 32, 65_507]);
         let byte = self.datagrams.len() as u8;
         let from = SocketAddr::from(([127, 0, 0, 1], 9_000));
-        self.datagrams.push(vec![byte; len]);
-        self.os().datagram_in(0, from, None, &vec![byte; len]);
+        let bytes = vec![byte; len];
+        if self.os().datagram_in(0, from, None, &bytes) {
+            self.datagrams.push(bytes);
+        }
+    }
+
+    /// Each echo is one of the datagrams that came, once, whole, in their order.
+    fn check_echoes(&mut self) -> Result<(), String> {
+        for sent in self.os().datagrams_out() {
+            let place = self.datagrams.iter().position(|bytes| *bytes == sent.bytes);
+            let Some(place) = place else {
+                return Err(format!("an echo of {} bytes that nobody sent", sent.bytes.len()));
+            };
+            // Those before it were dropped, which only a send that failed may do.
+            self.datagrams_lost |= place > 0;
+            self.datagrams.drain(..=place);
+        }
+        if self.datagrams_lost && self.reactor.stats().datagrams_dropped == 0 {
+            return Err("an echo was lost without being counted".into());
+        }
+        Ok(())
     }
 
     fn operate(&mut self) {
@@ -260,7 +281,8 @@ impl World {
             5 => format!("/ping {number}\n"),
             _ => format!("/msg guest{other} private {number} word\n"),
         };
-        if self.os().remote_send(remote, line.as_bytes()) == line.len() && line.starts_with("/join") {
+        if self.os().remote_send(remote, line.as_bytes()) == line.len() && line.starts_with("/join")
+        {
             self.clients[place].speaks_in = room;
         }
     }
@@ -287,6 +309,7 @@ impl World {
                 self.clients[place].accepted(&said);
             }
         }
+        self.check_echoes()?;
         self.check()?;
         Ok(going)
     }
@@ -333,7 +356,10 @@ impl World {
         }
         let size = self.server.log_size();
         if size > self.options.rules.log_bytes {
-            return Err(format!("the log has {size} bytes, {} allowed", self.options.rules.log_bytes));
+            return Err(format!(
+                "the log has {size} bytes, {} allowed",
+                self.options.rules.log_bytes
+            ));
         }
         Ok(())
     }
@@ -354,7 +380,12 @@ impl World {
             }
             self.turn()?;
             if moved == 0 && self.os().idle_forever() {
-                return Ok(());
+                self.check_echoes()?;
+                let dropped = self.reactor.stats().datagrams_dropped;
+                return match self.datagrams.len() as u64 <= dropped {
+                    true => Ok(()),
+                    false => Err("a datagram was neither answered nor counted".into()),
+                };
             }
         }
         Err("the loop does not come to rest".into())
@@ -414,7 +445,6 @@ impl World {
 
     /// A stop: within its time the loop ends, and everybody who reads has seen a FIN.
     fn stop(&mut self) -> Result<(), String> {
-        self.stopping = true;
         let begun = self.os().clock();
         self.os().raise(Signal::Terminate);
         for _ in 0..CALM_TURNS_MAX {
@@ -429,13 +459,30 @@ impl World {
             }
             if !self.turn()? {
                 let took = self.os().clock().saturating_duration_since(begun);
-                return match took <= STOP_WITHIN + Duration::from_secs(2) {
-                    true => Ok(()),
-                    false => Err(format!("the stop took {took:?}")),
-                };
+                if took > STOP_WITHIN + Duration::from_secs(2) {
+                    return Err(format!("the stop took {took:?}"));
+                }
+                return self.check_stopped();
             }
         }
         Err("the stop does not end".into())
+    }
+}
+
+impl World {
+    /// Everybody who was in got everything that was sent, and then the end.
+    fn check_stopped(&mut self) -> Result<(), String> {
+        for place in 0..self.clients.len() {
+            self.read_up_to(place, usize::MAX)?;
+            let client = &self.clients[place];
+            let os = self.reactor.os_mut();
+            let gone = os.remote_was_cut(client.remote) || os.remote_saw_reset(client.remote);
+            let ended = os.remote_saw_fin(client.remote) && client.rest().is_empty();
+            if client.was_accepted() && !gone && !ended && !client.was_blocked {
+                return Err(format!("client {place}: the stop gave it no clean end"));
+            }
+        }
+        Ok(())
     }
 }
 
