@@ -98,6 +98,9 @@ pub struct ConnectArgs {
     /// What a message is.
     #[arg(long, value_enum, default_value_t = ProtocolArg::Chat)]
     protocol: ProtocolArg,
+    /// What to be called (chat) [default: guest and a number, as the server gives it].
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
     /// With --protocol raw: how long the next line waits for an answer [default: for ever].
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     turn_timeout: Option<Duration>,
@@ -287,9 +290,17 @@ impl ConnectArgs {
     pub fn options(&self, stdout_is_terminal: bool) -> Result<connect::Options, Error> {
         let transport = if self.udp { Transport::Udp } else { Transport::Tcp };
         let addresses = resolve(&self.server, self.family.family(), transport, Use::Connect)?;
+        if let Some(name) = &self.name {
+            if self.udp || !matches!(self.protocol, ProtocolArg::Chat) {
+                return Err(Error::Usage("--name: only the chat has names".to_owned()));
+            }
+            let refused = |why| Error::Usage(format!("--name {}: {why}", name.escape_debug()));
+            connect::check_name(name).map_err(refused)?;
+        }
         let typed = (self.server != DEFAULT).then(|| self.server.clone());
         Ok(connect::Options {
             server: typed.unwrap_or_else(|| addresses[0].to_string()),
+            name: self.name.clone(),
             addresses,
             udp: self.udp,
             protocol: self.protocol.protocol(),

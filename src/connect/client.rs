@@ -22,6 +22,8 @@ const AHEAD_BYTES: usize = 64 * 1024;
 /// The program of `reactor connect`.
 pub(super) struct Client {
     server: String,
+    /// What to be called, where the protocol has names.
+    name: Option<String>,
     protocol: Protocol,
     turn_timeout: Option<Duration>,
     /// Not tried yet; the first is being dialed or connected.
@@ -58,6 +60,7 @@ impl Client {
     pub(super) fn new(options: &Options) -> Self {
         let mut client = Client {
             server: options.server.clone(),
+            name: options.name.clone(),
             protocol: options.protocol,
             turn_timeout: options.turn_timeout,
             addresses: options.addresses.iter().copied().collect(),
@@ -198,6 +201,10 @@ impl Handler for Client {
             self.console = Some(peer);
         } else {
             self.link = Some(peer);
+            if let Some(name) = &self.name {
+                self.ahead.extend_from_slice(format!("/nick {name}\n").as_bytes());
+                self.dirty.push_back(peer);
+            }
             self.free_console();
         }
     }
