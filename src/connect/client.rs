@@ -1,5 +1,6 @@
 //! The stream client: a relay between one dialed peer and the console.
 
+use super::outgoing::Outgoing;
 use super::screen::Screen;
 use super::{Ended, Error, Options};
 use crate::handler::{
@@ -37,8 +38,7 @@ pub(super) struct Client {
     /// `ended`, and there may be two.
     rest_said: bool,
     /// On its way to the server.
-    ahead: Vec<u8>,
-    ahead_sent: usize,
+    ahead: Outgoing,
     screen: Screen,
     turn: Turn,
     outcome: Option<Result<Ended, Error>>,
@@ -70,8 +70,7 @@ impl Client {
             link_held: false,
             refused: Refused::default(),
             rest_said: false,
-            ahead: Vec::new(),
-            ahead_sent: 0,
+            ahead: Outgoing::default(),
             screen: Screen::new(options.stdout_is_terminal),
             turn: Turn::Ours,
             outcome: None,
@@ -116,6 +115,9 @@ impl Client {
                 _ => self.end(Ok(Ended::Done)),
             };
         }
+        if self.outcome.is_some() {
+            return; // a signal ended the dial: nothing more is tried
+        }
         let hint = match why {
             CloseReason::Failed(Call::Connect, errno)
                 if io::Error::from_raw_os_error(errno).kind() == ErrorKind::ConnectionRefused =>
@@ -149,9 +151,9 @@ impl Client {
 
     /// Bytes of stdin go out as they are, as far as there is room.
     fn relay(&mut self, bytes: &[u8]) -> Taken {
-        let room = AHEAD_BYTES.saturating_sub(self.ahead.len() - self.ahead_sent);
+        let room = AHEAD_BYTES.saturating_sub(self.ahead.pending().len());
         let consumed = bytes.len().min(room);
-        self.ahead.extend_from_slice(&bytes[..consumed]);
+        self.ahead.end().extend_from_slice(&bytes[..consumed]);
         self.dirty.extend(self.link);
         let hold = consumed < bytes.len() && self.hold_console();
         Taken { consumed, hold }
@@ -184,7 +186,7 @@ impl Client {
             // The tutorial's client ends on an empty message.
             return self.end(Ok(Ended::Done));
         }
-        self.ahead.extend_from_slice(text);
+        self.ahead.end().extend_from_slice(text);
         self.dirty.extend(self.link);
         self.turn = Turn::Theirs(self.turn_timeout.map(|timeout| now + timeout));
     }
@@ -211,8 +213,8 @@ impl Handler for Client {
 
     fn reads(&mut self, peer: PeerId) -> bool {
         if Some(peer) == self.console {
-            let ahead = self.ahead.len() - self.ahead_sent;
-            let reads = self.link.is_some() && ahead < AHEAD_BYTES && self.turn == Turn::Ours;
+            let room = self.ahead.pending().len() < AHEAD_BYTES;
+            let reads = self.link.is_some() && room && self.turn == Turn::Ours;
             self.console_held |= !reads;
             reads
         } else {
@@ -320,7 +322,7 @@ impl Handler for Client {
         if Some(peer) == self.console {
             self.screen.pending(slices);
         } else {
-            slices.push(&self.ahead[self.ahead_sent..]);
+            slices.push(self.ahead.pending());
         }
     }
 
@@ -334,13 +336,54 @@ impl Handler for Client {
             }
             return;
         }
-        self.ahead_sent += n;
-        if self.ahead_sent == self.ahead.len() {
-            self.ahead.clear();
-            self.ahead_sent = 0;
-        }
+        self.ahead.sent(n);
         if self.turn == Turn::Ours {
             self.free_console();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LINK: PeerId = PeerId { serial: 2, slot: 1 };
+    const CONSOLE: PeerId = PeerId { serial: 1, slot: 0 };
+
+    fn client() -> Client {
+        let addresses = [1, 2].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
+        Client::new(&Options {
+            server: "two".to_owned(),
+            addresses: addresses.to_vec(),
+            udp: false,
+            protocol: Protocol::Lines,
+            turn_timeout: None,
+            stdout_is_terminal: false,
+        })
+    }
+
+    #[test]
+    fn a_server_that_reads_slowly_makes_it_keep_no_more_than_a_few_reads() {
+        let (mut client, now) = (client(), Instant::now());
+        client.opened(CONSOLE, Origin::Console, now);
+        client.opened(LINK, Origin::Dialed, now);
+        for _ in 0..1_000 {
+            while client.reads(CONSOLE) {
+                client.received(CONSOLE, &[b'x'; AHEAD_BYTES], 0, now);
+            }
+            client.sent(LINK, 4_096, now);
+            let kept = client.ahead.end().capacity();
+            assert!(kept <= 8 * AHEAD_BYTES, "{kept} bytes are kept");
+        }
+    }
+
+    #[test]
+    fn a_signal_during_a_dial_tries_no_further_address() {
+        let (mut client, now) = (client(), Instant::now());
+        assert!(matches!(client.next_action(), Some(Action::Connect { .. })));
+        client.signalled(Signal::Interrupt, now);
+        assert!(matches!(client.next_action(), Some(Action::Stop { .. })));
+        client.closed(LINK, CloseReason::Stopping, now);
+        assert_eq!(client.next_action(), None);
     }
 }

@@ -35,6 +35,8 @@ pub(super) struct DatagramClient {
     deadline: Option<Instant>,
     sent: u64,
     echoes: u64,
+    /// Datagrams that nobody waited for, come while stdout was behind: not shown.
+    unshown: u64,
     ended_by: Option<Signal>,
     /// Why stdout is gone.
     stdout_failed: Option<CloseReason>,
@@ -56,6 +58,7 @@ impl DatagramClient {
             deadline: None,
             sent: 0,
             echoes: 0,
+            unshown: 0,
             ended_by: None,
             stdout_failed: None,
             actions: VecDeque::new(),
@@ -152,8 +155,20 @@ impl Handler for DatagramClient {
     }
 
     fn datagram<'a>(&'a mut self, datagram: Datagram<'a>, _now: Instant) -> Option<&'a [u8]> {
-        if self.anybody || datagram.from == self.to {
+        // A scope that was typed (`%lo`) need not come back.
+        let from_there =
+            (datagram.from.ip(), datagram.from.port()) == (self.to.ip(), self.to.port());
+        if self.anybody || from_there {
             self.echoes += 1;
+            // Only what is waited for may go over the screen's bound: who sends on and on must not
+            // fill our memory while stdout is stopped.
+            if self.unanswered == 0 && self.screen.is_full() {
+                self.unshown += 1;
+                if self.unshown == 1 {
+                    log::warn!("stdout takes the datagrams too slowly; some are not shown");
+                }
+                return None;
+            }
             self.unanswered = self.unanswered.saturating_sub(1);
             self.screen.show_line(datagram.bytes);
             self.dirty = true;
@@ -202,5 +217,25 @@ impl Handler for DatagramClient {
         if self.unanswered < UNANSWERED_MAX {
             self.go_on();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_sends_on_and_on_fills_no_memory_while_stdout_is_stopped() {
+        let to = SocketAddr::from(([127, 0, 0, 1], 7));
+        let (mut client, now) = (DatagramClient::new(to, false, false), Instant::now());
+        let console = PeerId { serial: 1, slot: 0 };
+        client.opened(console, Origin::Console, now);
+        client.received(console, b"hello\n", 0, now);
+        for _ in 0..1_000 {
+            client.datagram(Datagram { socket: 0, from: to, to: None, bytes: &[0; 10_000] }, now);
+        }
+        let mut slices = Slices::new();
+        client.pending(console, &mut slices);
+        assert_eq!((slices.bytes() / 10_000, client.unshown), (7, 993));
     }
 }

@@ -2,6 +2,7 @@
 
 mod client;
 mod datagrams;
+mod outgoing;
 mod screen;
 
 use crate::chat::names;
@@ -13,7 +14,7 @@ use crate::wire::Protocol;
 use client::Client;
 use datagrams::DatagramClient;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 /// What `connect` needs to know, checked.
@@ -89,10 +90,17 @@ fn without_stdout(why: CloseReason) -> Result<Ended, Error> {
 pub fn run<O: Os>(os: O, options: &Options, log: &LogQueue) -> Result<Ended, Error> {
     let mut reactor = Reactor::new(os, log.clone());
     if options.udp {
-        let to = options.addresses[0];
+        let mut to = options.addresses[0];
+        if to.ip().is_unspecified() {
+            // As connect(2) takes it: this host. An echo comes from the address itself.
+            to.set_ip(match to {
+                SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+                SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+            });
+        }
         let any: SocketAddr =
             if to.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0u16; 8], 0).into() };
-        let broadcast = to.ip() == std::net::Ipv4Addr::BROADCAST;
+        let broadcast = to.ip() == Ipv4Addr::BROADCAST;
         reactor
             .bind_udp(any, broadcast)
             .map_err(|error| Error::Link(format!("bind udp {any}: {error}")))?;

@@ -2,6 +2,7 @@
 //! so that they cannot move the cursor, recolour the screen or reverse the reading order; into a
 //! pipe they go untouched.
 
+use super::outgoing::Outgoing;
 use crate::handler::Slices;
 use crate::visible::visible_into;
 use crate::wire;
@@ -12,25 +13,24 @@ const SCREEN_BYTES: usize = 64 * 1024;
 /// Bytes on their way to stdout.
 pub(super) struct Screen {
     terminal: bool,
-    bytes: Vec<u8>,
-    sent: usize,
+    outgoing: Outgoing,
 }
 
 impl Screen {
     pub(super) fn new(terminal: bool) -> Self {
-        Screen { terminal, bytes: Vec::new(), sent: 0 }
+        Screen { terminal, outgoing: Outgoing::default() }
     }
 
     /// True where nothing may be shown until something was sent.
     pub(super) fn is_full(&self) -> bool {
-        self.bytes.len() - self.sent >= SCREEN_BYTES
+        self.outgoing.pending().len() >= SCREEN_BYTES
     }
 
     /// Shows what may be shown of `bytes` and says how much that is: on a terminal whole lines
     /// only, for the rest of one may begin in the middle of a character.
     pub(super) fn show_stream(&mut self, bytes: &[u8]) -> usize {
         if !self.terminal {
-            self.bytes.extend_from_slice(bytes);
+            self.outgoing.end().extend_from_slice(bytes);
             return bytes.len();
         }
         let whole = match bytes.iter().rposition(|&byte| byte == b'\n') {
@@ -42,7 +42,7 @@ impl Screen {
             if line.ends_with(b"\n") {
                 self.show_line(wire::text(line));
             } else {
-                visible_into(line, &mut self.bytes);
+                visible_into(line, self.outgoing.end());
             }
         }
         whole
@@ -53,30 +53,26 @@ impl Screen {
         if self.terminal {
             self.show_line(message.strip_suffix(b"\n").unwrap_or(message));
         } else {
-            self.bytes.extend_from_slice(message);
+            self.outgoing.end().extend_from_slice(message);
         }
     }
 
     /// Shows a text as a line.
     pub(super) fn show_line(&mut self, text: &[u8]) {
         if self.terminal {
-            visible_into(text, &mut self.bytes);
+            visible_into(text, self.outgoing.end());
         } else {
-            self.bytes.extend_from_slice(text);
+            self.outgoing.end().extend_from_slice(text);
         }
-        self.bytes.push(b'\n');
+        self.outgoing.end().push(b'\n');
     }
 
     pub(super) fn pending<'a>(&'a self, slices: &mut Slices<'a>) {
-        slices.push(&self.bytes[self.sent..]);
+        slices.push(self.outgoing.pending());
     }
 
     pub(super) fn sent(&mut self, n: usize) {
-        self.sent += n;
-        if self.sent == self.bytes.len() {
-            self.bytes.clear();
-            self.sent = 0;
-        }
+        self.outgoing.sent(n);
     }
 }
 
@@ -98,6 +94,21 @@ mod tests {
         let mut pipe = Screen::new(false);
         assert_eq!(pipe.show_stream(b"a\x1b[2J\r\nrest"), 11);
         assert_eq!(shown(&pipe), "a\x1b[2J\r\nrest");
+    }
+
+    #[test]
+    fn a_stdout_that_is_slower_than_the_server_takes_no_more_than_a_few_reads() {
+        for terminal in [false, true] {
+            let mut screen = Screen::new(terminal);
+            for _ in 0..1_000 {
+                while !screen.is_full() {
+                    screen.show_stream(&[b'\n'; SCREEN_BYTES]);
+                }
+                screen.sent(4_096);
+                let kept = screen.outgoing.end().capacity();
+                assert!(kept <= 8 * SCREEN_BYTES, "{kept} bytes are kept");
+            }
+        }
     }
 
     #[test]

@@ -28,6 +28,10 @@ const EVENTS_MAX: usize = 1_024;
 const BACKLOG: i32 = i32::MAX;
 
 /// Both directions, once: `reregister` costs a system call, an event that nobody needs costs little.
+/// On Linux urgent data too: a recv stops short at their mark, and nothing else tells why.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const BOTH: Interest = Interest::READABLE.add(Interest::WRITABLE).add(Interest::PRIORITY);
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
 const BOTH: Interest = Interest::READABLE.add(Interest::WRITABLE);
 
 /// What holds for every socket that a [`MioOs`] makes.
@@ -99,6 +103,9 @@ fn hints_of(event: &mio::event::Event) -> Hints {
     }
     if event.is_read_closed() || event.is_write_closed() || event.is_error() {
         hints = hints.with(Hints::ENDED);
+    }
+    if event.is_priority() {
+        hints = hints.with(Hints::URGENT);
     }
     hints
 }

@@ -56,6 +56,9 @@ impl Hints {
     /// The remote end shut down writing, or the connection hung up or failed (EPOLLRDHUP,
     /// EPOLLHUP, EPOLLERR): at least one more read is owed, however short the last one was.
     pub const ENDED: Hints = Hints(4);
+    /// Urgent data stand in the stream (EPOLLPRI): a recv stops short at their mark whatever stands
+    /// behind it (tcp(7)), so one more read is owed here too.
+    pub const URGENT: Hints = Hints(8);
 
     /// All of both.
     pub const fn with(self, other: Hints) -> Hints {

@@ -30,7 +30,7 @@ impl<O: Os> Reactor<O> {
                     self.readable.contains(&peer),
                     "{peer}: the flag lies"
                 );
-                let waits = self.timers.next().is_some() && conn.console;
+                let waits = self.console_retry.is_some() && conn.console;
                 let listed = conn.in_readable || conn.held || waits;
                 match conn.phase {
                     Phase::Open => Memory {

@@ -24,8 +24,8 @@ pub(super) struct Conn<S> {
     pub(super) console: bool,
     /// The last read did not say `WouldBlock`, or an edge came since.
     pub(super) readable: bool,
-    /// A hint said that the end is near: the next short read does not mean drained.
-    pub(super) end_hinted: bool,
+    /// A hint said that the end is near or urgent data are: a short read does not mean drained.
+    pub(super) more_hinted: bool,
     /// Stands in the loop's readable list.
     pub(super) in_readable: bool,
     /// The handler wants no bytes of it now.
@@ -113,7 +113,7 @@ impl<S> Conn<S> {
             phase,
             console,
             readable: console,
-            end_hinted: false,
+            more_hinted: false,
             in_readable: false,
             held: false,
             input: Input::Open,
@@ -128,8 +128,8 @@ impl<S> Conn<S> {
 
     /// Takes an event's hints in. Says whether the connection (wants to be read, became writable).
     pub(super) fn note(&mut self, hints: Hints) -> (bool, bool) {
-        if hints.any(Hints::ENDED) {
-            self.end_hinted = true;
+        if hints.any(Hints::ENDED.with(Hints::URGENT)) {
+            self.more_hinted = true;
         }
         if hints.any(Hints::READABLE.with(Hints::ENDED)) {
             self.readable = true;
@@ -152,7 +152,7 @@ impl<S> Conn<S> {
                 !self.held && (offer || more)
             }
             // The outcome of a dial is asked in the read phase too.
-            Phase::Dialing { .. } => self.writable || self.end_hinted,
+            Phase::Dialing { .. } => self.writable || self.more_hinted,
             Phase::Draining(_) => self.readable,
             Phase::Flushing(_) | Phase::Doomed(_) => false,
         }

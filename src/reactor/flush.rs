@@ -41,7 +41,12 @@ impl<O: Os> Reactor<O> {
         let Reactor { os, conns, stats, .. } = self;
         let Some(conn) = conns.get_mut(peer.slot as usize) else { return Visit::Over };
         let may_write = matches!(conn.phase, Phase::Open | Phase::Flushing(_));
-        if conn.serial != peer.serial || !may_write || conn.output == Output::Ended {
+        if conn.serial != peer.serial || !may_write {
+            return Visit::Over;
+        }
+        if conn.output == Output::Ended {
+            // Nothing can follow the FIN; an end that was asked for behind it goes on.
+            self.flushed(peer);
             return Visit::Over;
         }
         while conn.writable {
@@ -86,7 +91,8 @@ impl<O: Os> Reactor<O> {
             Phase::Flushing(ending) => Some(ending.why),
             _ => None,
         };
-        if conn.output == Output::Ending || finishing.is_some() {
+        let ends = conn.output == Output::Ending || finishing.is_some();
+        if ends && conn.output != Output::Ended {
             conn.output = Output::Ended;
             os.shutdown(&mut conn.stream);
         }

@@ -16,16 +16,22 @@ const ACCEPT_PAUSE_MS: u64 = 100;
 /// The least time between two warnings of that kind: a full table may last for hours.
 const ACCEPT_WARN_MS: u64 = 1_000;
 
+/// After so many lost connections in a row it is no longer about connections (a filter that refuses
+/// accept itself, say): pause, or the loop would spin on it.
+const FAILURES_MAX: u32 = 64;
+
 pub(super) struct Listener<L> {
     listener: L,
     ready: bool,
     paused_until: Option<Instant>,
     warned_at: Option<Instant>,
+    /// Connections in a row that were lost at accept.
+    failures: u32,
 }
 
 impl<L> Listener<L> {
     pub(super) fn new(listener: L) -> Self {
-        Listener { listener, ready: false, paused_until: None, warned_at: None }
+        Listener { listener, ready: false, paused_until: None, warned_at: None, failures: 0 }
     }
 
     pub(super) fn into_inner(self) -> L {
@@ -76,6 +82,7 @@ impl<O: Os> Reactor<O> {
                 }
                 match self.accept_one(index) {
                     Ok((peer, from)) => {
+                        self.listeners[index].failures = 0;
                         self.stats.accepted += 1;
                         log::info!("opened {peer} from {from}");
                         handler.opened(peer, Origin::Accepted(from), now);
@@ -97,10 +104,17 @@ impl<O: Os> Reactor<O> {
     fn accept_failed(&mut self, index: usize, error: &io::Error, now: Instant) -> io::Result<()> {
         let listener = &mut self.listeners[index];
         match accept_trouble(error) {
-            AcceptTrouble::Drained => listener.ready = false,
-            AcceptTrouble::OneConnection => self.stats.accept_failed += 1,
-            AcceptTrouble::Exhausted => {
+            AcceptTrouble::Drained => {
+                listener.ready = false;
+                listener.failures = 0;
+            }
+            AcceptTrouble::OneConnection if listener.failures < FAILURES_MAX => {
                 self.stats.accept_failed += 1;
+                listener.failures += 1;
+            }
+            AcceptTrouble::OneConnection | AcceptTrouble::Exhausted => {
+                self.stats.accept_failed += 1;
+                listener.failures = 0;
                 listener.paused_until = Some(now + Duration::from_millis(ACCEPT_PAUSE_MS));
                 let quiet = Duration::from_millis(ACCEPT_WARN_MS);
                 if listener.warned_at.is_none_or(|at| now >= at + quiet) {

@@ -77,7 +77,10 @@ pub struct Reactor<O: Os> {
     /// Dials that failed at once, without a socket: told in the next sweep.
     failed_dials: Vec<(PeerId, CloseReason)>,
     console: Option<PeerId>,
-    /// Deadlines of connections that are dialing or finishing, and of the console's retry.
+    /// When the console's terminal, which is another job's, is tried again. Not among the timers:
+    /// there it would pass for the deadline of the console's end, and each SIGCONT would add one.
+    console_retry: Option<Instant>,
+    /// Deadlines of connections that are dialing or finishing: each has the one of its phase.
     timers: Timers<PeerId>,
     /// An action taken from the handler to see whether there is one, and not carried out yet.
     next_action: Option<Action>,
@@ -133,6 +136,7 @@ impl<O: Os> Reactor<O> {
             doomed: Vec::new(),
             failed_dials: Vec::new(),
             console: None,
+            console_retry: None,
             timers: Timers::new(),
             next_action: None,
             stopping: None,
@@ -242,7 +246,8 @@ impl<O: Os> Reactor<O> {
     fn next_deadline<H: Handler>(&self, handler: &H) -> Option<Instant> {
         let pauses = self.listeners.iter().filter_map(Listener::deadline);
         let stop = self.stopping.as_ref().and_then(|stop| stop.deadline);
-        pauses.chain(handler.next_deadline()).chain(self.timers.next()).chain(stop).min()
+        let own = pauses.chain(self.timers.next()).chain(self.console_retry).chain(stop);
+        own.chain(handler.next_deadline()).min()
     }
 
     /// Turns events into readiness bits and list entries. Of the handler, only signals are told.
@@ -302,9 +307,11 @@ impl<O: Os> Reactor<O> {
             match &conn.phase {
                 Phase::Dialing { .. } => self.doom(peer, CloseReason::DialTimeout),
                 Phase::Flushing(_) | Phase::Draining(_) => self.cut(peer),
-                Phase::Open if conn.console => self.retry_console(),
                 Phase::Open | Phase::Doomed(_) => {}
             }
+        }
+        if self.console_retry.is_some_and(|retry| retry <= now) {
+            self.retry_console();
         }
         if handler.next_deadline().is_some_and(|deadline| deadline <= now) {
             handler.expired(now);
@@ -402,7 +409,13 @@ impl<O: Os> Reactor<O> {
         let overdue = stop.deadline.is_some_and(|deadline| deadline <= now);
         stop.turns = stop.turns.saturating_sub(1);
         let read_up = self.quiet && self.readable.is_empty();
-        if !stop.finishing && (read_up || stop.turns == 0 || overdue) {
+        if overdue && !stop.finishing {
+            // At once: nobody is given time, so nobody is blamed for having taken too long.
+            stop.finishing = true;
+            for peer in self.peers() {
+                self.doom(peer, CloseReason::Stopping);
+            }
+        } else if !stop.finishing && (read_up || stop.turns == 0) {
             stop.finishing = true;
             let deadline = stop.deadline;
             for peer in self.peers() {
@@ -500,6 +513,7 @@ impl<O: Os> Reactor<O> {
 
     /// Tries stdin again: whose terminal it is changes without an event.
     fn retry_console(&mut self) {
+        self.console_retry = None;
         if let Some(peer) = self.console
             && let Some(conn) = self.conn(peer)
         {

@@ -64,7 +64,7 @@ impl<O: Os> Reactor<O> {
             Received::End => self.end_input(peer, handler, now),
             Received::Blocked => {}
             Received::Busy => {
-                self.timers.arm(now + Duration::from_millis(CONSOLE_RETRY_MS), peer);
+                self.console_retry = Some(now + Duration::from_millis(CONSOLE_RETRY_MS));
             }
             Received::Failed(error) => {
                 if self.conns[peer.slot as usize].console {
@@ -104,16 +104,17 @@ impl<O: Os> Reactor<O> {
             Ok(n) => {
                 stats.bytes_in += n as u64;
                 // epoll(7): a short read from a stream socket means that it is drained. But data
-                // and FIN arrive in one event, and the FIN is never announced again: then one more
-                // read is owed. A terminal gives a line a read, however many it has.
-                if n < scratch.len() && !conn.end_hinted && !conn.console {
+                // and FIN arrive in one event, and the FIN is never announced again; and a recv stops
+                // at the mark of urgent data (telnet's Ctrl-C sends them): then one more read is
+                // owed. A terminal gives a line a read, however many it has.
+                if n < scratch.len() && !conn.more_hinted && !conn.console {
                     conn.readable = false;
                 }
                 Received::Bytes(n)
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 conn.readable = false;
-                conn.end_hinted = false;
+                conn.more_hinted = false;
                 Received::Blocked
             }
             Err(error) if error.kind() == ErrorKind::ResourceBusy => {
@@ -160,7 +161,7 @@ impl<O: Os> Reactor<O> {
             // A spurious event.
             Ok(false) => {
                 conn.writable = false;
-                conn.end_hinted = false;
+                conn.more_hinted = false;
             }
             Err(error) => self.doom(peer, CloseReason::failed(Call::Connect, &error)),
         }

@@ -323,6 +323,11 @@ impl Handler for Server {
         }
         if self.is_console(peer) {
             self.console = None;
+            if let CloseReason::Failed(..) = why
+                && !self.stopping
+            {
+                log::warn!("stdout: {why}; going on without a console, stdin included");
+            }
             return;
         }
         if let Some(address) = self.addresses.get_mut(peer.slot as usize) {

@@ -20,6 +20,7 @@ mod faults;
 mod kernel;
 mod link;
 mod model;
+mod puppet;
 mod random;
 mod remote;
 mod socket;

@@ -279,6 +279,7 @@ fn a_stdout_that_is_closed_at_the_other_end_does_not_stop_the_server() {
     one.expect_line(format!("* {} joined", two.name));
     two.say("hello\n");
     one.expect_line(format!("<{}> hello", two.name));
+    server.err.wait_for("going on without a console");
     drop(server.stdin.take());
     two.say("again\n");
     one.expect_line(format!("<{}> again", two.name));

@@ -120,3 +120,16 @@ fn raw_has_no_limit_on_a_line() {
     one.say("longer than four");
     two.expect_bytes("longer than four");
 }
+
+/// A recv stops at the mark of urgent data, and no event tells of what stands behind it.
+#[test]
+fn what_stands_behind_urgent_data_comes_at_once() {
+    let server = Program::relay("lines");
+    let (mut one, mut two) = two(&server);
+    server.signal(rustix::process::Signal::STOP);
+    one.say("hello ");
+    rustix::net::send(&one.stream, b"!", rustix::net::SendFlags::OOB).unwrap();
+    one.say("world\n");
+    server.signal(rustix::process::Signal::CONT);
+    two.expect_bytes("hello world\n");
+}

@@ -121,6 +121,22 @@ fn data_and_fin_come_with_the_ended_hint() {
     assert_eq!(os.recv(&mut stream, &mut [0; 64]).unwrap(), 0);
 }
 
+/// tcp(7): the mark of urgent data ends a recv, and what stands behind it is never announced again.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_recv_that_stops_at_urgent_data_was_hinted() {
+    let mut os = MioOs::new(Settings::default()).unwrap();
+    let (mut stream, mut client) = pair(&mut os);
+    client.write_all(b"before").unwrap();
+    rustix::net::send(&client, b"!", rustix::net::SendFlags::OOB).unwrap();
+    client.write_all(b"behind").unwrap();
+    until_hinted(&mut os, source_of(peer(1)), Hints::READABLE.with(Hints::URGENT));
+    hints_within(&mut os, source_of(peer(1)), SILENCE);
+    assert_eq!(os.recv(&mut stream, &mut [0; 64]).unwrap(), 6);
+    assert_eq!(hints_within(&mut os, source_of(peer(1)), SILENCE), Hints::default());
+    assert_eq!(os.recv(&mut stream, &mut [0; 64]).unwrap(), 6);
+}
+
 #[test]
 fn a_full_socket_takes_less_then_would_block_and_tells_when_there_is_room() {
     let mut os = MioOs::new(Settings::default()).unwrap();
