@@ -89,6 +89,7 @@ impl Chat {
             outbox.sent += own;
             n -= own;
             if outbox.sent < outbox.bytes.len() {
+                *buffered -= outbox.trim();
                 return;
             }
             *buffered -= outbox.bytes.len();

@@ -72,6 +72,18 @@ impl Outbox {
         let _ = writeln!(self.bytes, "* you missed {}: reading too slowly", Messages(missed));
     }
 
+    /// Gives back what is sent where that is half of it, so that an outbox that is filled as fast as
+    /// it is sent does not grow. Returns how many bytes that were.
+    pub(super) fn trim(&mut self) -> usize {
+        if self.sent * 2 < self.bytes.len() {
+            return 0;
+        }
+        let gone = std::mem::take(&mut self.sent);
+        self.bytes.drain(..gone);
+        self.rest = self.rest.saturating_sub(gone);
+        gone
+    }
+
     /// All of it is sent.
     pub(super) fn empty(&mut self) {
         self.bytes = Vec::new();

@@ -204,7 +204,7 @@ impl Handler for Client {
         } else {
             self.link = Some(peer);
             if let Some(name) = &self.name {
-                self.ahead.extend_from_slice(format!("/nick {name}\n").as_bytes());
+                self.ahead.end().extend_from_slice(format!("/nick {name}\n").as_bytes());
                 self.dirty.push_back(peer);
             }
             self.free_console();
@@ -353,6 +353,7 @@ mod tests {
     fn client() -> Client {
         let addresses = [1, 2].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
         Client::new(&Options {
+            name: None,
             server: "two".to_owned(),
             addresses: addresses.to_vec(),
             udp: false,
