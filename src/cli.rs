@@ -2,6 +2,7 @@
 //! `main.rs` name clap.
 
 use crate::address::{Address, Family, Transport, Use};
+use crate::handler::FOR_EVER;
 use crate::serve::ConsoleMode;
 use crate::wire::{LINE_LEN_MAX, Protocol};
 use crate::{bench, connect, serve};
@@ -62,6 +63,15 @@ pub struct ServeArgs {
     /// Longest line; who sends a longer one is told and closed.
     #[arg(long, value_name = "BYTES", default_value_t = ByteSize::b(LINE_LEN_MAX as u64))]
     line_max: ByteSize,
+    /// Close who takes nothing of what is pending for so long.
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = parse_duration)]
+    stall_timeout: Duration,
+    /// What all peers' buffers may hold together, the room's log apart; past it one is closed.
+    #[arg(long, value_name = "BYTES", default_value_t = ByteSize::b(serve::BUFFERS_TOTAL as u64))]
+    buffers_total: ByteSize,
+    /// SO_SNDBUF of each connection, which Linux doubles; 0 leaves it to the system.
+    #[arg(long, value_name = "BYTES", default_value_t = ByteSize::b(serve::SEND_BUFFER as u64))]
+    send_buffer: ByteSize,
     /// What stdin and stdout are for.
     #[arg(long, value_enum, default_value_t = ConsoleArg::Chat)]
     console: ConsoleArg,
@@ -195,12 +205,32 @@ impl ServeArgs {
         self.family.ipv6
     }
 
+    /// `--send-buffer` in bytes.
+    pub fn send_buffer(&self) -> Result<usize, Error> {
+        let bytes = self.send_buffer.as_u64();
+        // setsockopt takes a C int, and the kernel doubles it.
+        let send_buffer = usize::try_from(bytes).ok().filter(|&bytes| bytes <= SEND_BUFFER_MAX);
+        let most = ByteSize::b(SEND_BUFFER_MAX as u64);
+        send_buffer.ok_or_else(|| {
+            Error::Usage(format!("--send-buffer {}: at most {most}", self.send_buffer))
+        })
+    }
+
     /// Resolves the addresses; may block on a name server.
     pub fn options(&self, stdout_is_terminal: bool) -> Result<serve::Options, Error> {
         let line_len_max = usize::try_from(self.line_max.as_u64()).unwrap_or(usize::MAX);
         let limit = serve::line_len_limit(serve::LOG_BYTES);
         if line_len_max == 0 || line_len_max > limit {
             return Err(Error::Usage(format!("--line-max {}: 1 to {limit} bytes", self.line_max)));
+        }
+        if self.stall_timeout.is_zero() {
+            return Err(Error::Usage("--stall-timeout: longer than 0".into()));
+        }
+        let buffers_total = usize::try_from(self.buffers_total.as_u64()).unwrap_or(usize::MAX);
+        let least = serve::buffers_least(line_len_max);
+        if buffers_total < least {
+            let given = self.buffers_total;
+            return Err(Error::Usage(format!("--buffers-total {given}: at least {least} bytes")));
         }
         let default = [DEFAULT.to_owned()];
         let neither = self.tcp.is_empty() && self.udp.is_empty();
@@ -220,6 +250,8 @@ impl ServeArgs {
             protocol: self.protocol.protocol(),
             line_len_max,
             log_bytes: serve::LOG_BYTES,
+            stall_timeout: self.stall_timeout.min(FOR_EVER),
+            buffers_total,
             console: match self.console {
                 ConsoleArg::Off => ConsoleMode::Off,
                 ConsoleArg::Commands => ConsoleMode::Commands,
@@ -295,6 +327,9 @@ impl ProtocolArg {
         }
     }
 }
+
+/// The largest `--send-buffer`: no system gives more.
+const SEND_BUFFER_MAX: usize = 1024 * 1024 * 1024;
 
 /// Stands where no address was typed. No address is written so; which one it is depends on `-6`.
 const DEFAULT: &str = "(127.0.0.1:65432)";

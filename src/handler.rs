@@ -57,6 +57,10 @@ pub enum CloseReason {
     TooLong,
     /// It read so slowly that the log dropped what it had not been sent.
     Lagged,
+    /// It took no byte for the loop's stall timeout while something was pending.
+    Stalled,
+    /// All buffers together held too much, and of all connections this one was to go.
+    Buffers,
     /// The process is stopping.
     Stopping,
     /// It did not take what it was owed before the deadline of [`Action::Finish`].
@@ -92,6 +96,8 @@ impl fmt::Display for CloseReason {
             CloseReason::Done => f.write_str("done"),
             CloseReason::TooLong => f.write_str("line too long"),
             CloseReason::Lagged => f.write_str("reading too slowly"),
+            CloseReason::Stalled => f.write_str("took nothing of what was pending in time"),
+            CloseReason::Buffers => f.write_str("all buffers together are full"),
             CloseReason::Stopping => f.write_str("stopping"),
             CloseReason::NotFlushed => f.write_str("did not take what was pending in time"),
             CloseReason::DialTimeout => f.write_str("connect: timed out"),
@@ -291,4 +297,10 @@ pub trait Handler {
 
     /// flush: the kernel took the first `n` bytes of what `pending` gave last.
     fn sent(&mut self, peer: PeerId, n: usize, now: Instant);
+
+    /// read and sweep: bytes that it holds for single peers now, beside logs that all of them
+    /// share. Asked after each read, so a running count. Past the loop's bound on this and all kept
+    /// input together, connections are closed as [`CloseReason::Buffers`]; what one held must be
+    /// off the count when `closed` returns.
+    fn buffered(&self) -> usize;
 }

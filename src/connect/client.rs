@@ -333,4 +333,8 @@ impl Handler for Client {
             self.free_console();
         }
     }
+
+    fn buffered(&self) -> usize {
+        self.ahead.len()
+    }
 }

@@ -200,4 +200,9 @@ impl Handler for DatagramClient {
             self.go_on();
         }
     }
+
+    /// There is nobody but the console.
+    fn buffered(&self) -> usize {
+        0
+    }
 }

@@ -17,8 +17,10 @@ mod budgets;
 mod check;
 mod conn;
 mod flush;
+mod limits;
 mod listener;
 mod read;
+mod stalls;
 mod udp;
 
 use crate::handler::{Action, Call, CloseReason, FOR_EVER, Handler, Origin, PeerId, Signal};
@@ -28,8 +30,10 @@ use crate::stats::Stats;
 use crate::timers::Timers;
 pub use budgets::Budgets;
 use conn::{Conn, Ending, Output, Phase};
+pub use limits::{BUFFERS_TOTAL, Limits, STALL_TIMEOUT};
 use listener::Listener;
 use slab::Slab;
+use stalls::Stalls;
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
@@ -77,7 +81,13 @@ pub struct Reactor<O: Os> {
     /// Dials that failed at once, without a socket: told in the next sweep.
     failed_dials: Vec<(PeerId, CloseReason)>,
     console: Option<PeerId>,
-    /// Deadlines of connections that are dialing or finishing, and of the console's retry.
+    /// Connections that are owed something and did not take it all.
+    stalls: Stalls,
+    /// Bytes of memory in all connections' kept input.
+    kept_bytes: usize,
+    /// [`Limits::buffers_total`].
+    buffers_total: usize,
+    /// Deadlines of connections that are dialing, blocked or finishing, and of the console's retry.
     timers: Timers<PeerId>,
     /// An action taken from the handler to see whether there is one, and not carried out yet.
     next_action: Option<Action>,
@@ -90,7 +100,11 @@ pub struct Reactor<O: Os> {
 /// Ends that the operator should hear of are warnings; the others are daily life.
 fn level_of(why: CloseReason) -> log::Level {
     match why {
-        CloseReason::TooLong | CloseReason::Lagged | CloseReason::NotFlushed => log::Level::Warn,
+        CloseReason::TooLong
+        | CloseReason::Lagged
+        | CloseReason::Stalled
+        | CloseReason::Buffers
+        | CloseReason::NotFlushed => log::Level::Warn,
         _ => log::Level::Info,
     }
 }
@@ -130,6 +144,9 @@ impl<O: Os> Reactor<O> {
             doomed: Vec::new(),
             failed_dials: Vec::new(),
             console: None,
+            stalls: Stalls::new(STALL_TIMEOUT),
+            kept_bytes: 0,
+            buffers_total: BUFFERS_TOTAL,
             timers: Timers::new(),
             next_action: None,
             stopping: None,
@@ -297,7 +314,12 @@ impl<O: Os> Reactor<O> {
                 Phase::Dialing { .. } => self.doom(peer, CloseReason::DialTimeout),
                 Phase::Flushing(_) | Phase::Draining(_) => self.cut(peer),
                 Phase::Open if conn.console => self.retry_console(),
-                Phase::Open | Phase::Doomed(_) => {}
+                Phase::Open => {
+                    if self.stalls.is_due(peer, now, &mut self.timers) {
+                        self.try_send(peer);
+                    }
+                }
+                Phase::Doomed(_) => {}
             }
         }
         if handler.next_deadline().is_some_and(|deadline| deadline <= now) {
@@ -360,7 +382,6 @@ impl<O: Os> Reactor<O> {
         match conn.phase {
             Phase::Dialing { .. } => self.doom(peer, why),
             Phase::Open => {
-                conn.kept = None;
                 let ending = Ending { why, deadline, dropped: 0 };
                 self.enter(peer, Phase::Flushing(Box::new(ending)));
                 self.writable.push_back(peer);
@@ -421,6 +442,7 @@ impl<O: Os> Reactor<O> {
             handler.closed(peer, why, now);
             self.listeners.iter_mut().for_each(Listener::retry);
         }
+        self.relieve(handler);
     }
 
     /// Marks a connection for the sweep; the first reason stands.
@@ -448,11 +470,15 @@ impl<O: Os> Reactor<O> {
         let Some(conn) = self.conns.get_mut(peer.slot as usize) else { return };
         let next = phase.deadline();
         let last = std::mem::replace(&mut conn.phase, phase).deadline();
+        let over = !matches!(conn.phase, Phase::Dialing { .. } | Phase::Open);
         if let Some(deadline) = last {
             self.timers.disarm(deadline, peer);
         }
         if let Some(deadline) = next {
             self.timers.arm(deadline, peer);
+        }
+        if over {
+            self.let_go(peer);
         }
     }
 
@@ -483,6 +509,14 @@ impl<O: Os> Reactor<O> {
         {
             conn.in_readable = true;
             self.readable.push_back(peer);
+        }
+    }
+
+    /// Tries to send, whatever is known of the socket: a send that takes nothing does no harm.
+    fn try_send(&mut self, peer: PeerId) {
+        if let Some(conn) = self.conn(peer) {
+            conn.writable = true;
+            self.writable.push_back(peer);
         }
     }
 

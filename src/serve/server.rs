@@ -342,6 +342,10 @@ impl Handler for Server {
             _ => self.chat.sent(peer, n),
         }
     }
+
+    fn buffered(&self) -> usize {
+        0
+    }
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@
 use super::remote::RemoteId;
 use crate::wire::Protocol;
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 /// The operator's number among the senders.
 pub(super) const OPERATOR: usize = usize::MAX;
@@ -27,6 +28,10 @@ pub(super) struct Client {
     pub(super) reading: bool,
     /// Its socket was full at some time: it may fall behind.
     pub(super) was_blocked: bool,
+    /// When it took bytes last; before that, when it dialed.
+    pub(super) read_at: Instant,
+    /// A limit of the loop has closed it.
+    pub(super) thrown: bool,
     /// Received and not a whole line yet.
     rest: Vec<u8>,
     /// By sender: the next line's number.
@@ -42,7 +47,7 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub(super) fn new(remote: RemoteId, number: usize) -> Self {
+    pub(super) fn new(remote: RemoteId, number: usize, now: Instant) -> Self {
         Client {
             remote,
             number,
@@ -51,6 +56,8 @@ impl Client {
             ended: false,
             reading: true,
             was_blocked: false,
+            read_at: now,
+            thrown: false,
             rest: Vec::new(),
             next: BTreeMap::new(),
             floor: None,

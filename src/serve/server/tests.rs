@@ -18,6 +18,8 @@ impl Chatter {
             protocol: Protocol::Chat,
             line_len_max: wire::LINE_LEN_MAX,
             log_bytes: LOG_BYTES,
+            stall_timeout: crate::serve::STALL_TIMEOUT,
+            buffers_total: crate::serve::BUFFERS_TOTAL,
             console: ConsoleMode::Off,
             stdout_is_terminal: false,
         });
