@@ -2,6 +2,7 @@
 //! `main.rs` name clap.
 
 use crate::address::{Address, Family, Transport, Use};
+use crate::handler::FOR_EVER;
 use crate::serve::{ConsoleMode, Rules, Slow};
 use crate::wire::{LINE_LEN_MAX, Protocol};
 use crate::{bench, connect, serve};
@@ -65,12 +66,18 @@ pub struct ServeArgs {
     /// What is done for readers slower than their room [default: skip in chat, else disconnect].
     #[arg(long, value_enum)]
     slow: Option<SlowArg>,
-    /// Who takes nothing for so long while something is pending is closed.
+    /// Close who takes nothing of what is pending for so long.
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = parse_duration)]
     stall_timeout: Duration,
     /// Log of each room, at least four of the longest messages.
     #[arg(long, value_name = "BYTES", default_value_t = ByteSize::b(serve::LOG_BYTES as u64))]
     log_bytes: ByteSize,
+    /// What all peers' buffers may hold together, the rooms' logs apart; past it one is closed.
+    #[arg(long, value_name = "BYTES", default_value_t = ByteSize::b(serve::BUFFERS_TOTAL as u64))]
+    buffers_total: ByteSize,
+    /// SO_SNDBUF of each connection, which Linux doubles; 0 leaves it to the system.
+    #[arg(long, value_name = "BYTES", default_value_t = ByteSize::b(serve::SEND_BUFFER as u64))]
+    send_buffer: ByteSize,
     /// Rooms at once.
     #[arg(long, value_name = "N", default_value_t = 64)]
     #[arg(value_parser = value_parser!(u32).range(1..))]
@@ -226,6 +233,17 @@ impl ServeArgs {
         self.family.ipv6
     }
 
+    /// `--send-buffer` in bytes.
+    pub fn send_buffer(&self) -> Result<usize, Error> {
+        let bytes = self.send_buffer.as_u64();
+        // setsockopt takes a C int, and the kernel doubles it.
+        let send_buffer = usize::try_from(bytes).ok().filter(|&bytes| bytes <= SEND_BUFFER_MAX);
+        let most = ByteSize::b(SEND_BUFFER_MAX as u64);
+        send_buffer.ok_or_else(|| {
+            Error::Usage(format!("--send-buffer {}: at most {most}", self.send_buffer))
+        })
+    }
+
     /// Resolves the addresses; may block on a name server.
     pub fn options(&self, stdout_is_terminal: bool) -> Result<serve::Options, Error> {
         let line_len_max = usize::try_from(self.line_max.as_u64()).unwrap_or(usize::MAX);
@@ -237,6 +255,15 @@ impl ServeArgs {
                 self.line_max.as_u64(),
                 self.log_bytes.as_u64()
             )));
+        }
+        if self.stall_timeout.is_zero() {
+            return Err(Error::Usage("--stall-timeout: longer than 0".into()));
+        }
+        let buffers_total = usize::try_from(self.buffers_total.as_u64()).unwrap_or(usize::MAX);
+        let least = serve::buffers_least(line_len_max);
+        if buffers_total < least {
+            let given = self.buffers_total;
+            return Err(Error::Usage(format!("--buffers-total {given}: at least {least} bytes")));
         }
         let default = [DEFAULT.to_owned()];
         let neither = self.tcp.is_empty() && self.udp.is_empty();
@@ -273,8 +300,9 @@ impl ServeArgs {
                 rooms_max: self.rooms_max as usize,
                 history: self.history as usize,
                 slow,
-                stall_timeout: self.stall_timeout,
+                stall_timeout: self.stall_timeout.min(FOR_EVER),
             },
+            buffers_total,
             console: match self.console {
                 ConsoleArg::Off => ConsoleMode::Off,
                 ConsoleArg::Commands => ConsoleMode::Commands,
@@ -358,6 +386,9 @@ impl ProtocolArg {
         }
     }
 }
+
+/// The largest `--send-buffer`: no system gives more.
+const SEND_BUFFER_MAX: usize = 1024 * 1024 * 1024;
 
 /// Stands where no address was typed. No address is written so; which one it is depends on `-6`.
 const DEFAULT: &str = "(127.0.0.1:65432)";

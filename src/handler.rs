@@ -58,8 +58,11 @@ pub enum CloseReason {
     TooLong,
     /// It read so slowly that the log dropped what it had not been sent.
     Lagged,
-    /// It took too little of what was pending for too long.
+    /// It took no byte, or too few while it held others up, for the stall timeout while something
+    /// was pending.
     Stalled,
+    /// All buffers together held too much, and of all connections this one was to go.
+    Buffers,
     /// The operator showed it the door.
     Kicked,
     /// Its address may not come in.
@@ -100,7 +103,8 @@ impl CloseReason {
             CloseReason::Done => "done",
             CloseReason::TooLong => "line too long",
             CloseReason::Lagged => "reading too slowly",
-            CloseReason::Stalled => "stalled",
+            CloseReason::Stalled => "took nothing of what was pending in time",
+            CloseReason::Buffers => "all buffers together are full",
             CloseReason::Kicked => "kicked",
             CloseReason::Banned => "banned",
             CloseReason::Stopping => "stopping",
@@ -316,4 +320,10 @@ pub trait Handler {
 
     /// flush: the kernel took the first `n` bytes of what `pending` gave last.
     fn sent(&mut self, peer: PeerId, n: usize, now: Instant);
+
+    /// read and sweep: bytes that it holds for single peers now, beside logs that all of them
+    /// share. Asked after each read, so a running count. Past the loop's bound on this and all kept
+    /// input together, connections are closed as [`CloseReason::Buffers`]; what one held must be
+    /// off the count when `closed` returns.
+    fn buffered(&self) -> usize;
 }

@@ -341,6 +341,10 @@ impl Handler for Client {
             self.free_console();
         }
     }
+
+    fn buffered(&self) -> usize {
+        self.ahead.pending().len()
+    }
 }
 
 #[cfg(test)]

@@ -218,6 +218,11 @@ impl Handler for DatagramClient {
             self.go_on();
         }
     }
+
+    /// There is nobody but the console.
+    fn buffered(&self) -> usize {
+        0
+    }
 }
 
 #[cfg(test)]

@@ -17,8 +17,10 @@ mod budgets;
 mod check;
 mod conn;
 mod flush;
+mod limits;
 mod listener;
 mod read;
+mod stalls;
 mod udp;
 
 use crate::handler::{Action, Call, CloseReason, FOR_EVER, Handler, Origin, PeerId, Signal};
@@ -28,8 +30,10 @@ use crate::stats::Stats;
 use crate::timers::Timers;
 pub use budgets::Budgets;
 use conn::{Conn, Ending, Output, Phase};
+pub use limits::{BUFFERS_TOTAL, Limits, STALL_TIMEOUT};
 use listener::Listener;
 use slab::Slab;
+use stalls::Stalls;
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
@@ -80,7 +84,13 @@ pub struct Reactor<O: Os> {
     /// When the console's terminal, which is another job's, is tried again. Not among the timers:
     /// there it would pass for the deadline of the console's end, and each SIGCONT would add one.
     console_retry: Option<Instant>,
-    /// Deadlines of connections that are dialing or finishing: each has the one of its phase.
+    /// Connections that are owed something and did not take it all.
+    stalls: Stalls,
+    /// Bytes of memory in all connections' kept input.
+    kept_bytes: usize,
+    /// [`Limits::buffers_total`].
+    buffers_total: usize,
+    /// Deadlines of connections that are dialing, blocked or finishing.
     timers: Timers<PeerId>,
     /// An action taken from the handler to see whether there is one, and not carried out yet.
     next_action: Option<Action>,
@@ -96,6 +106,7 @@ fn level_of(why: CloseReason) -> log::Level {
         CloseReason::TooLong
         | CloseReason::Lagged
         | CloseReason::Stalled
+        | CloseReason::Buffers
         | CloseReason::NotFlushed => log::Level::Warn,
         _ => log::Level::Info,
     }
@@ -137,6 +148,9 @@ impl<O: Os> Reactor<O> {
             failed_dials: Vec::new(),
             console: None,
             console_retry: None,
+            stalls: Stalls::new(STALL_TIMEOUT),
+            kept_bytes: 0,
+            buffers_total: BUFFERS_TOTAL,
             timers: Timers::new(),
             next_action: None,
             stopping: None,
@@ -307,7 +321,12 @@ impl<O: Os> Reactor<O> {
             match &conn.phase {
                 Phase::Dialing { .. } => self.doom(peer, CloseReason::DialTimeout),
                 Phase::Flushing(_) | Phase::Draining(_) => self.cut(peer),
-                Phase::Open | Phase::Doomed(_) => {}
+                Phase::Open => {
+                    if self.stalls.is_due(peer, now, &mut self.timers) {
+                        self.try_send(peer);
+                    }
+                }
+                Phase::Doomed(_) => {}
             }
         }
         if self.console_retry.is_some_and(|retry| retry <= now) {
@@ -375,7 +394,6 @@ impl<O: Os> Reactor<O> {
         match conn.phase {
             Phase::Dialing { .. } => self.doom(peer, why),
             Phase::Open => {
-                conn.kept = None;
                 let ending = Ending { why, deadline, dropped: 0 };
                 self.enter(peer, Phase::Flushing(Box::new(ending)));
                 self.writable.push_back(peer);
@@ -446,6 +464,7 @@ impl<O: Os> Reactor<O> {
             handler.closed(peer, why, now);
             self.listeners.iter_mut().for_each(Listener::retry);
         }
+        self.relieve(handler);
     }
 
     /// Marks a connection for the sweep; the first reason stands.
@@ -473,11 +492,15 @@ impl<O: Os> Reactor<O> {
         let Some(conn) = self.conns.get_mut(peer.slot as usize) else { return };
         let next = phase.deadline();
         let last = std::mem::replace(&mut conn.phase, phase).deadline();
+        let over = !matches!(conn.phase, Phase::Dialing { .. } | Phase::Open);
         if let Some(deadline) = last {
             self.timers.disarm(deadline, peer);
         }
         if let Some(deadline) = next {
             self.timers.arm(deadline, peer);
+        }
+        if over {
+            self.let_go(peer);
         }
     }
 
@@ -508,6 +531,14 @@ impl<O: Os> Reactor<O> {
         {
             conn.in_readable = true;
             self.readable.push_back(peer);
+        }
+    }
+
+    /// Tries to send, whatever is known of the socket: a send that takes nothing does no harm.
+    fn try_send(&mut self, peer: PeerId) {
+        if let Some(conn) = self.conn(peer) {
+            conn.writable = true;
+            self.writable.push_back(peer);
         }
     }
 

@@ -398,6 +398,10 @@ impl Handler for Server {
             _ => self.chat.sent(peer, n),
         }
     }
+
+    fn buffered(&self) -> usize {
+        self.chat.buffered()
+    }
 }
 
 #[cfg(test)]

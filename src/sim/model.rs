@@ -10,6 +10,7 @@ use super::remote::RemoteId;
 use crate::serve::Slow;
 use crate::wire::Protocol;
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 /// Who said it and where: a sender counts its lines apart in each room.
 pub(super) type Voice = (usize, usize);
@@ -41,6 +42,10 @@ pub(super) struct Client {
     pub(super) was_blocked: bool,
     /// The operator was told to kick it.
     pub(super) kicked: bool,
+    /// When it took bytes last; before that, when it dialed.
+    pub(super) read_at: Instant,
+    /// A limit of the loop has closed it.
+    pub(super) thrown: bool,
     /// Received and not a whole line yet.
     rest: Vec<u8>,
     stay: Stay,
@@ -65,7 +70,7 @@ struct Stay {
 }
 
 impl Client {
-    pub(super) fn new(remote: RemoteId, number: usize) -> Self {
+    pub(super) fn new(remote: RemoteId, number: usize, now: Instant) -> Self {
         Client {
             remote,
             number,
@@ -76,6 +81,8 @@ impl Client {
             reading: true,
             was_blocked: false,
             kicked: false,
+            read_at: now,
+            thrown: false,
             rest: Vec::new(),
             stay: Stay::default(),
             was_accepted: false,

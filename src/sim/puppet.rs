@@ -53,6 +53,9 @@ impl Handler for Puppet {
     fn signalled(&mut self, _: Signal, _: Instant) {}
 
     fn reported(&mut self, _: &Stats) {}
+    fn buffered(&self) -> usize {
+        0
+    }
     fn expired(&mut self, _: Instant) {}
 
     fn next_deadline(&self) -> Option<Instant> {

@@ -10,9 +10,10 @@ use super::model::{Client, LOBBY, OPERATOR, SaidBy};
 use super::random::Random;
 use super::trace::Step;
 use crate::chat::line_len_limit;
-use crate::handler::Signal;
+use crate::handler::{CloseReason, Signal};
 use crate::log_queue::LogQueue;
-use crate::reactor::{Budgets, Reactor};
+use crate::os::Source;
+use crate::reactor::{BUFFERS_TOTAL, Budgets, Limits, Reactor, STALL_TIMEOUT};
 use crate::serve::{ConsoleMode, Options, Rules, STOP_WITHIN, Server, Slow};
 use crate::wire::Protocol;
 use std::collections::BTreeMap;
@@ -43,6 +44,8 @@ struct World {
     protocol: Protocol,
     budgets: Budgets,
     options: Options,
+    /// A send may find no room although the client has read: who is stalled is not certain.
+    hard_to_send: bool,
     /// Lines that the operator typed.
     operator_said: u64,
     /// Datagrams that came in, less those whose echo went out.
@@ -64,6 +67,7 @@ impl World {
         let mut random = Random::new(seed ^ 0x5eed_0f7e_57ed);
         let mut os = SimOs::new(seed);
         os.doze(Some(Duration::from_millis(1)));
+        let hard_to_send = os.faults_mut().squeeze > 0 || os.faults_mut().pressure > 0;
         let small = random.below(2) == 0;
         let budgets = Budgets {
             events: random.range(1..=64),
@@ -88,17 +92,26 @@ impl World {
             rooms_max: random.range(1..=4),
             history: random.pick(&[0, 0, 3]),
             slow,
-            stall_timeout: Duration::from_secs(60),
+            stall_timeout: match random.below(3) {
+                0 => Duration::from_millis(random.range(1..=40) as u64),
+                _ => STALL_TIMEOUT,
+            },
         };
         let options = Options {
             tcp: Vec::new(),
             udp: Vec::new(),
             rules,
+            buffers_total: match random.below(4) {
+                0 => random.range(32..=1_024),
+                _ => BUFFERS_TOTAL,
+            },
             console: random.pick(&[ConsoleMode::Off, ConsoleMode::Commands, ConsoleMode::Chat]),
             stdout_is_terminal: random.below(2) == 0,
         };
         let mut server = Server::new(&options);
         let mut reactor = Reactor::with_budgets(os, LogQueue::new(), budgets);
+        let &Options { rules: Rules { stall_timeout, .. }, buffers_total, .. } = &options;
+        reactor.set_limits(Limits { stall_timeout, buffers_total });
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         reactor.listen(any).map_err(|error| error.to_string())?;
         let bound = reactor.bind_udp(any, false).map_err(|error| error.to_string())?;
@@ -114,6 +127,7 @@ impl World {
             protocol,
             budgets,
             options,
+            hard_to_send,
             operator_said: 0,
             datagrams: Vec::new(),
             datagrams_lost: false,
@@ -169,7 +183,8 @@ impl World {
     fn dial(&mut self) {
         if let Some(remote) = self.os().dial_in(0) {
             let number = self.clients.len();
-            self.clients.push(Client::new(remote, number));
+            let now = self.os().clock();
+            self.clients.push(Client::new(remote, number, now));
         }
     }
 
@@ -220,6 +235,7 @@ impl World {
         if bytes.is_empty() {
             return Ok(0);
         }
+        self.clients[place].read_at = self.os().clock();
         let said = self.said();
         let client = &mut self.clients[place];
         let heard = client.hear(&bytes, (self.protocol, self.options.rules.slow), &said);
@@ -310,12 +326,56 @@ impl World {
             }
         }
         self.check_echoes()?;
+        self.check_thrown()?;
         self.check()?;
         Ok(going)
     }
 
+    /// Who is closed by a limit of the loop had it coming.
+    fn check_thrown(&mut self) -> Result<(), String> {
+        for (peer, why) in self.reactor.doomed() {
+            if !matches!(why, CloseReason::Stalled | CloseReason::Buffers) {
+                continue;
+            }
+            let source = Source::Peer { slot: peer.slot, serial_low: peer.serial as u32 };
+            let small = self.options.buffers_total < BUFFERS_TOTAL;
+            let os = self.reactor.os_mut();
+            let (now, remote) = (os.clock(), os.remote_of(source));
+            let Some(client) = self.clients.iter_mut().find(|client| Some(client.remote) == remote)
+            else {
+                return Err(format!("{peer} is closed: {why}; it is the console"));
+            };
+            let idle = now.saturating_duration_since(client.read_at);
+            // Who holds a room up must take more than a byte now and then.
+            let pause = self.options.rules.slow == Slow::Pause;
+            let number = client.number;
+            match why {
+                CloseReason::Stalled if !os.remote_was_blocked(client.remote) => {
+                    return Err(format!("client {number} is closed as stalled, was never blocked"));
+                }
+                CloseReason::Stalled
+                    if !self.hard_to_send && !pause && idle < self.options.rules.stall_timeout =>
+                {
+                    return Err(format!("client {number} is closed as stalled, read {idle:?} ago"));
+                }
+                CloseReason::Buffers if !small => {
+                    return Err(format!("client {number} is closed for buffers nobody filled"));
+                }
+                _ => client.thrown = true,
+            }
+        }
+        Ok(())
+    }
+
     /// The loop's invariants, after every turn.
     fn check(&mut self) -> Result<(), String> {
+        self.reactor.assert_limits();
+        // One read may go over it; then nobody is read before one connection is closed.
+        let total = self.options.buffers_total + self.budgets.scratch_bytes;
+        let all = self.reactor.kept_all();
+        if all > total {
+            return Err(format!("{all} bytes of all input are kept, {total} are allowed"));
+        }
         let slots = self.reactor.connections() + self.reactor.fixed();
         let budgets = self.budgets;
         let kept = self.reactor.kept_most();
@@ -395,9 +455,11 @@ impl World {
     fn check_complete(&mut self) -> Result<(), String> {
         let mut said = BTreeMap::new();
         for client in &self.clients {
-            // Who was reset, or closed by us, may have sent what nobody took in.
+            // Who was reset, or closed by us for lagging (in lines) or by a limit, may have sent
+            // what nobody took in.
             let os = self.reactor.os_mut();
             let whole = client.was_accepted()
+                && !client.thrown
                 && !os.remote_was_cut(client.remote)
                 && !os.remote_saw_reset(client.remote)
                 && (os.remote_saw_fin(client.remote) == client.ended)
@@ -422,8 +484,8 @@ impl World {
             if !client.rest().is_empty() && !may_be_cut {
                 return fail("a message was cut".into());
             }
-            if fin && !client.ended {
-                // Only a slow reader is closed by us, or whom the operator kicked.
+            if fin && !client.ended && !client.thrown {
+                // Beside that only a slow reader is closed by us, or whom the operator kicked.
                 if !client.was_blocked && !client.kicked {
                     return fail("was closed for nothing".into());
                 }

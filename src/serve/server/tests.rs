@@ -22,8 +22,9 @@ impl Chatter {
                 rooms_max: 1,
                 history: 0,
                 slow: Slow::Skip,
-                stall_timeout: Duration::from_secs(60),
+                stall_timeout: crate::serve::STALL_TIMEOUT,
             },
+            buffers_total: crate::serve::BUFFERS_TOTAL,
             console: ConsoleMode::Off,
             stdout_is_terminal: false,
         });
