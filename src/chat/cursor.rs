@@ -31,11 +31,11 @@ impl Cursor {
         Cursor { at: log.end(), said: log.said_before(log.end()), own_ahead: 0 }
     }
 
-    /// Early enough for the last `messages` that others said, but not further back than half the
-    /// log's bytes: where a newcomer begins. One look at each message passed.
-    pub fn with_history(log: &BroadcastLog, author: u64, messages: usize) -> Self {
+    /// Early enough for the last `messages` that others said, but not further back than `bytes`:
+    /// where a newcomer begins. One look at each message passed.
+    pub fn with_history(log: &BroadcastLog, author: u64, messages: usize, bytes: usize) -> Self {
         let mut cursor = Cursor::at_end(log);
-        let oldest = log.offset(log.end()) - (log.bytes_len() / 2) as u64;
+        let oldest = log.offset(log.end()).saturating_sub(bytes as u64);
         let (mut left, mut own) = (messages, 0);
         let mut at = log.end();
         while left > 0 && at > log.first() && log.offset(at - 1) >= oldest {

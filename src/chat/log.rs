@@ -60,11 +60,6 @@ impl BroadcastLog {
         self.first + self.entries.len() as u64
     }
 
-    /// Bytes of the messages alone.
-    pub fn bytes_len(&self) -> usize {
-        self.bytes.len()
-    }
-
     /// Bytes that the log takes: messages and their entries.
     pub fn size(&self) -> usize {
         self.bytes.len() + self.entries.len() * ENTRY_BYTES

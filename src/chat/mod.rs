@@ -192,8 +192,9 @@ impl Chat {
             self.peers.resize_with(slot + 1, || None);
         }
         debug_assert!(self.peers[slot].is_none(), "the slot's last tenant was closed");
+        let back = self.rules.log_bytes / 2;
         let room = self.rooms.get_mut(LOBBY);
-        let cursor = Cursor::with_history(&room.log, peer.serial, history);
+        let cursor = Cursor::with_history(&room.log, peer.serial, history, back);
         let place = room.join(peer.slot, cursor.at());
         let (serial, room) = (peer.serial, LOBBY);
         self.peers[slot] = Some(Peer { serial, cursor, outbox: None, name: None, room, place });
@@ -219,9 +220,9 @@ impl Chat {
             self.tell(peer, format_args!("you missed {missed}: you left {old_name}"));
         }
         self.notice_of(to, format_args!("{name} joined"));
-        let history = self.rules.history;
+        let (history, back) = (self.rules.history, self.rules.log_bytes / 2);
         let room = self.rooms.get_mut(to);
-        let cursor = Cursor::with_history(&room.log, peer.serial, history);
+        let cursor = Cursor::with_history(&room.log, peer.serial, history, back);
         let place = room.join(peer.slot, cursor.at());
         if let Some(state) = self.get_mut(peer) {
             (state.cursor, state.room, state.place) = (cursor, to, place);

@@ -207,3 +207,164 @@ fn a_slot_that_is_used_again_owes_nothing_of_its_last_tenant() {
     assert_eq!(take_all(&mut chat, next, 999), "* you are guest9\n");
     assert_eq!(take(&mut chat, peer(1), 999), b"", "the stale id is owed nothing");
 }
+
+fn hear(chat: &mut Chat, peer: PeerId, line: &str) {
+    assert_eq!(chat.hear(peer, line.as_bytes(), Instant::now()), Said::Yes);
+}
+
+/// A chat whose peers have read their greetings.
+fn quiet(rules: Rules, peers: u64) -> Chat {
+    let mut chat = chat_with(rules, peers);
+    (1..=peers).for_each(|serial| drop(take_all(&mut chat, peer(serial), 9_999)));
+    chat
+}
+
+#[test]
+fn a_rename_is_told_to_the_room_and_names_the_next_words() {
+    let mut chat = quiet(rules(Protocol::Chat), 2);
+    hear(&mut chat, peer(1), "/nick Ada");
+    hear(&mut chat, peer(1), "hello");
+    assert_eq!(take_all(&mut chat, peer(2), 7), "* guest1 is now Ada\n<Ada> hello\n");
+    hear(&mut chat, peer(2), "/nick ADA");
+    assert_eq!(take_all(&mut chat, peer(2), 999), "* ADA is taken\n");
+    chat.leave(peer(1), None);
+    hear(&mut chat, peer(2), "/nick ADA");
+    assert!(take_all(&mut chat, peer(2), 999).starts_with("* you are ADA\n"));
+}
+
+#[test]
+fn who_changes_rooms_gets_a_receipt_for_what_it_leaves_and_the_new_rooms_history() {
+    let mut chat = quiet(Rules { history: 2, ..rules(Protocol::Chat) }, 3);
+    hear(&mut chat, peer(3), "/join #dev");
+    for text in ["one", "two", "three"] {
+        hear(&mut chat, peer(3), text);
+    }
+    hear(&mut chat, peer(2), "said in the lobby");
+    hear(&mut chat, peer(2), "and more");
+    hear(&mut chat, peer(1), "own words do not count");
+    let cut = take(&mut chat, peer(1), 5);
+    assert_eq!(cut, b"* gue");
+    hear(&mut chat, peer(1), "/join #dev");
+    assert_eq!(
+        take_all(&mut chat, peer(1), 9),
+        "st3 left\n* you missed 2 messages: you left #lobby\n* you are in #dev, 2 members\n\
+         <guest3> two\n<guest3> three\n* guest1 joined\n"
+    );
+}
+
+#[test]
+fn a_newcomer_gets_the_last_messages_but_notices_do_not_count() {
+    let mut chat = quiet(Rules { history: 2, ..rules(Protocol::Chat) }, 2);
+    for text in ["one", "two", "three"] {
+        hear(&mut chat, peer(1), text);
+    }
+    chat.join(peer(3));
+    assert_eq!(
+        take_all(&mut chat, peer(3), 999),
+        "* you are guest3\n<guest1> two\n<guest1> three\n* guest3 joined\n"
+    );
+}
+
+#[test]
+fn a_private_word_is_seen_by_both_and_by_nobody_else() {
+    let mut chat = quiet(rules(Protocol::Chat), 3);
+    hear(&mut chat, peer(1), "/msg guest2 psst");
+    assert_eq!(take_all(&mut chat, peer(1), 999), "[to guest2] psst\n");
+    assert_eq!(take_all(&mut chat, peer(2), 999), "[guest1] psst\n");
+    assert_eq!(take_all(&mut chat, peer(3), 999), "");
+}
+
+#[test]
+fn others_private_words_never_keep_a_peer_from_being_read() {
+    let mut chat = quiet(rules(Protocol::Chat), 2);
+    let mut refused = 0;
+    for _ in 0..200 {
+        hear(&mut chat, peer(1), "/msg guest2 sixty bytes of private words that nobody takes away");
+        refused += take_all(&mut chat, peer(1), 9_999).matches("not delivered").count();
+    }
+    assert!(refused > 100, "the sender is told");
+    assert!(!chat.holds(peer(2)), "and its victim is read");
+}
+
+#[test]
+fn who_does_not_take_its_own_answers_is_not_read_until_it_does() {
+    let mut chat = quiet(rules(Protocol::Chat), 1);
+    let mut asked = 0;
+    while chat.hear(peer(1), b"/ping a-word-of-some-length", Instant::now()) == Said::Yes {
+        asked += 1;
+    }
+    assert!(asked > 50 && chat.holds(peer(1)));
+    assert_eq!(take_all(&mut chat, peer(1), 999).lines().count(), asked);
+    assert_eq!(chat.next_action(), Some(Action::Resume(peer(1))));
+    assert_eq!(chat.buffered(), 0);
+}
+
+#[test]
+fn with_pause_nothing_is_lost_and_talkers_wait_for_the_slowest() {
+    let slow = Rules { slow: Slow::Pause, ..rules(Protocol::Lines) };
+    let mut chat = quiet(slow, 3);
+    let (mut said, mut held) = (0, false);
+    for _ in 0..200_000 {
+        match say(&mut chat, peer(1), format!("{said}\n").as_bytes()) {
+            Said::Yes => said += 1,
+            Said::Hold => {
+                assert!(chat.holds(peer(1)));
+                let before = chat.rooms.get(LOBBY).log.end();
+                drop(take_all(&mut chat, peer(2), 99_999)); // the fast one
+                sweep(&mut chat);
+                if chat.rooms.get(LOBBY).log.end() == before && chat.next_action().is_none() {
+                    held = true;
+                    break;
+                }
+                while chat.next_action().is_some() {}
+                if chat.rooms.get(LOBBY).log.size() > LOG_BYTES / 10 * 9 {
+                    held = true;
+                    break;
+                }
+            }
+            Said::TooLong => unreachable!(),
+        }
+    }
+    assert!(held, "the room is full while one reader takes nothing");
+    let got = take_all(&mut chat, peer(3), 4_000);
+    let expected: String = (0..said).map(|number| format!("{number}\n")).collect();
+    assert_eq!(got, expected, "every line, in order");
+    take_all(&mut chat, peer(2), 99_999);
+    if say(&mut chat, peer(1), b"on\n") == Said::Hold {
+        sweep(&mut chat);
+        assert_eq!(say(&mut chat, peer(1), b"on\n"), Said::Yes, "and the talk goes on");
+    }
+}
+
+#[test]
+fn who_holds_a_room_up_and_takes_next_to_nothing_is_closed() {
+    let slow = Rules { slow: Slow::Pause, ..rules(Protocol::Lines) };
+    let mut chat = quiet(slow, 2);
+    let line = [b'x'; LINE_MAX];
+    let start = Instant::now();
+    for _ in 0..100_000 {
+        if chat.say(peer(1), &line, start) == Said::Hold {
+            sweep(&mut chat);
+        }
+    }
+    let deadline = chat.next_deadline().expect("the room is held up");
+    assert_eq!(deadline, start + slow.stall_timeout);
+    take(&mut chat, peer(2), 4_000);
+    chat.expired(deadline);
+    let finish = |peer| Action::Finish { peer, why: CloseReason::Stalled, within: LAST_WORDS };
+    let wishes: Vec<Action> = std::iter::from_fn(|| chat.next_action()).collect();
+    assert!(wishes.contains(&finish(peer(2))) && !wishes.contains(&finish(peer(1))));
+    sweep(&mut chat);
+    assert_eq!(chat.say(peer(1), &line, deadline), Said::Yes);
+}
+
+#[test]
+fn an_empty_room_is_gone_with_its_history_and_there_are_not_too_many() {
+    let mut chat = quiet(Rules { rooms_max: 2, ..rules(Protocol::Chat) }, 2);
+    hear(&mut chat, peer(1), "/join #dev");
+    hear(&mut chat, peer(2), "/join #ops");
+    assert!(take_all(&mut chat, peer(2), 999).contains("* there are enough rooms"));
+    hear(&mut chat, peer(1), "/join #lobby");
+    hear(&mut chat, peer(2), "/join #ops");
+    assert!(take_all(&mut chat, peer(2), 999).contains("* you are in #ops, 1 member\n"));
+}
