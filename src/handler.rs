@@ -170,6 +170,10 @@ pub enum Action {
     Close(PeerId, CloseReason),
     /// Closes the listeners: nobody new comes in.
     Refuse,
+    /// Changes how long a connection may take nothing of what is pending, from now on.
+    StallTimeout(Duration),
+    /// Changes what all buffers together may hold, in bytes, from now on.
+    BuffersTotal(usize),
     /// Asks for one `reported`, in the same phase.
     Report,
     /// Ends a hold: the kept bytes are offered again, then reading goes on.

@@ -471,8 +471,10 @@ impl Chat {
 
     /// The members that are furthest behind, and those that spoke most since this was asked last.
     pub fn top(&mut self, most: usize, now: Instant) -> Vec<String> {
-        let seconds = now.saturating_duration_since(*self.top_since.get_or_insert(now)).as_secs();
-        self.top_since = Some(now);
+        let since = match self.top_since.replace(now) {
+            Some(before) => format!("in {} s", now.saturating_duration_since(before).as_secs()),
+            None => "since the start".to_owned(),
+        };
         let mut lines = Vec::new();
         let mut behind: Vec<(u32, PeerId)> =
             self.members().map(|(peer, lag)| (lag, peer)).filter(|&(lag, _)| lag > 0).collect();
@@ -487,7 +489,7 @@ impl Chat {
         for &(said, peer) in talkers.iter().filter(|(_, peer)| self.get(*peer).is_some()).take(most)
         {
             let said = peer::Messages(said);
-            lines.push(format!("{} {peer} said {said} in {seconds} s", self.name_of(peer)));
+            lines.push(format!("{} {peer} said {said} {since}", self.name_of(peer)));
         }
         if lines.is_empty() {
             lines.push("nobody is behind, nobody spoke".to_owned());
@@ -515,7 +517,6 @@ impl Chat {
             format!("rooms-max {}", rules.rooms_max),
             format!("history {}", rules.history),
             format!("stall-timeout {} s", rules.stall_timeout.as_secs_f64()),
-            format!("slow {}", rules.slow.word()),
         ]
     }
 
@@ -525,18 +526,20 @@ impl Chat {
         match name {
             "line-max" => {
                 let limit = line_len_limit(self.rules.log_bytes);
-                let wanted = count()?;
-                if !(1..=limit).contains(&wanted) {
-                    return Err(format!("line-max takes 1 to {limit} bytes"));
-                }
-                self.rules.line_len_max = wanted;
+                self.rules.line_len_max = Some(count()?)
+                    .filter(|wanted| (1..=limit).contains(wanted))
+                    .ok_or_else(|| format!("line-max takes 1 to {limit} bytes"))?;
+            }
+            "log-bytes" => {
+                let least = self.rules.line_len_max;
+                self.rules.log_bytes = Some(count()?)
+                    .filter(|&wanted| line_len_limit(wanted) >= least)
+                    .ok_or_else(|| format!("log-bytes: four lines of {least} bytes must fit"))?;
+                self.rooms.resize(self.rules.log_bytes);
             }
             "rooms-max" => self.rules.rooms_max = count()?.max(1),
             "history" => self.rules.history = count()?,
-            "log-bytes" | "stall-timeout" | "slow" => {
-                return Err(format!("{name} is set when the server starts"));
-            }
-            _ => return Err(format!("no limit is called {name}")),
+            _ => return Err(format!("{name} is none of the limits that /limits can change")),
         }
         Ok(())
     }
@@ -544,6 +547,11 @@ impl Chat {
     /// Bytes that a line's text may have.
     pub fn line_len_max(&self) -> usize {
         self.rules.line_len_max
+    }
+
+    /// Changes after how long a reader that holds a room up is closed.
+    pub fn set_stall_timeout(&mut self, timeout: Duration) {
+        self.rules.stall_timeout = timeout;
     }
 
     /// The next wish.

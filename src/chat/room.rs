@@ -52,7 +52,8 @@ pub(super) struct Room {
     pub(super) tenants: usize,
     /// Stands in the chat's list of rooms to sweep.
     pub(super) queued: bool,
-    size_max: usize,
+    /// Bytes of its log; a smaller one is reached as messages come.
+    pub(super) size_max: usize,
     slow: Slow,
     /// The place in `members` that the sweep under way looks at next.
     sweep: Option<Sweep>,

@@ -74,6 +74,12 @@ impl Rooms {
         }
     }
 
+    /// Another size for each room's log, from its next message on.
+    pub(super) fn resize(&mut self, log_bytes: usize) {
+        self.log_bytes = log_bytes;
+        self.table.iter_mut().flatten().for_each(|room| room.size_max = log_bytes);
+    }
+
     /// A room has something to offer.
     pub(super) fn queue(&mut self, index: u32) {
         let room = self.get_mut(index);

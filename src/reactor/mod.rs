@@ -363,6 +363,8 @@ impl<O: Os> Reactor<O> {
                     }
                 }
                 Action::Refuse => self.close_listeners(),
+                Action::StallTimeout(timeout) => self.stalls.timeout = timeout,
+                Action::BuffersTotal(bytes) => self.buffers_total = bytes,
                 Action::Report => handler.reported(&self.stats),
                 Action::Stop { within } => self.stop(within.map(|within| now + within)),
             }

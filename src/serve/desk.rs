@@ -3,10 +3,10 @@
 
 use super::server::Server;
 use crate::chat::words::{Order, Target};
-use crate::handler::{Action, CloseReason, PeerId};
+use crate::handler::{Action, CloseReason, FOR_EVER, PeerId};
 use crate::stats::Stats;
 use crate::visible::visible;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Peers that `/top` lists, by each of its measures.
 const TOP_PEERS: usize = 5;
@@ -68,11 +68,12 @@ impl Server {
             }
             Order::Limits(change) => {
                 if let Some((name, value)) = change
-                    && let Err(error) = self.chat.limit(name, value)
+                    && let Err(error) = self.limit(name, value)
                 {
                     return self.answered(desk, &error);
                 }
-                for line in self.chat.limits() {
+                let buffers = format!("buffers-total {}", self.buffers_total);
+                for line in self.chat.limits().into_iter().chain([buffers]) {
                     self.answer(desk, &line);
                 }
             }
@@ -130,6 +131,34 @@ impl Server {
         ] {
             self.answer(desk, &line);
         }
+    }
+
+    /// Changes a limit of the loop or of the chat.
+    fn limit(&mut self, name: &str, value: &str) -> Result<(), String> {
+        match name {
+            "stall-timeout" => {
+                let wrong = || "stall-timeout takes a time such as 90s".to_owned();
+                let time: jiff::SignedDuration = value.parse().map_err(|_| wrong())?;
+                let time = Duration::try_from(time).map_err(|_| wrong())?;
+                let time = Some(time).filter(|time| !time.is_zero()).ok_or_else(wrong)?;
+                self.chat.set_stall_timeout(time.min(FOR_EVER));
+                self.actions.push_back(Action::StallTimeout(time.min(FOR_EVER)));
+            }
+            "buffers-total" => {
+                let least = super::buffers_least(self.line_len_max);
+                self.buffers_total = value
+                    .parse()
+                    .ok()
+                    .filter(|&bytes| bytes >= least)
+                    .ok_or_else(|| format!("buffers-total takes {least} bytes or more"))?;
+                self.actions.push_back(Action::BuffersTotal(self.buffers_total));
+            }
+            _ => {
+                self.chat.limit(name, value)?;
+                self.line_len_max = self.chat.line_len_max();
+            }
+        }
+        Ok(())
     }
 
     fn answer(&mut self, desk: PeerId, line: &str) {

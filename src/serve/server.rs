@@ -33,7 +33,9 @@ pub const STOP_WITHIN: Duration = Duration::from_secs(5);
 /// The program of `reactor serve`.
 pub struct Server {
     protocol: Protocol,
-    line_len_max: usize,
+    pub(super) line_len_max: usize,
+    /// What all buffers together may hold, as the loop was told last.
+    pub(super) buffers_total: usize,
     pub(super) chat: Chat,
     pub(super) echo: Echo,
     console_mode: ConsoleMode,
@@ -74,6 +76,7 @@ impl Server {
         Server {
             protocol,
             line_len_max,
+            buffers_total: options.buffers_total,
             chat: Chat::new(options.rules),
             echo: Echo::default(),
             console_mode: options.console,
