@@ -182,7 +182,8 @@ impl Chat {
         Some(PeerId { serial, slot: slot as u32 })
     }
 
-    fn id_of(&self, slot: u32) -> Option<PeerId> {
+    /// The peer of a slot.
+    pub fn id_of(&self, slot: u32) -> Option<PeerId> {
         let state = self.peers.get(slot as usize)?.as_ref()?;
         Some(PeerId { serial: state.serial, slot })
     }

@@ -49,7 +49,7 @@ pub struct Server {
     pub(super) stopping: bool,
     pub(super) bans: Bans,
     /// By slot: where a peer comes from. Beside the chat, which knows no addresses.
-    addresses: Vec<Option<(u64, IpAddr)>>,
+    addresses: Vec<Option<IpAddr>>,
     /// Connections that were accepted and are not closed.
     pub(super) peers: usize,
     /// `/drain` was said: no new peers, and the end comes with the last one's.
@@ -171,9 +171,8 @@ impl Server {
     /// Peers whose address fits.
     pub(super) fn peers_in(&self, fits: impl Fn(IpAddr) -> bool) -> Vec<PeerId> {
         let there = self.addresses.iter().enumerate();
-        let there = there.filter_map(|(slot, address)| address.map(|known| (slot, known)));
-        let fitting = there.filter(|&(_, (_, address))| fits(address));
-        fitting.map(|(slot, (serial, _))| PeerId { serial, slot: slot as u32 }).collect()
+        let fitting = there.filter(|(_, address)| address.is_some_and(&fits));
+        fitting.filter_map(|(slot, _)| self.chat.id_of(slot as u32)).collect()
     }
 
     fn is_console(&self, peer: PeerId) -> bool {
@@ -264,7 +263,7 @@ impl Handler for Server {
             if self.addresses.len() <= slot {
                 self.addresses.resize(slot + 1, None);
             }
-            self.addresses[slot] = Some((peer.serial, from.ip()));
+            self.addresses[slot] = Some(from.ip());
             self.peers += 1;
             if self.bans.hit(from.ip(), now) {
                 self.chat.refuse(peer, CloseReason::Banned, format_args!("banned"));
