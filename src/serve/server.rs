@@ -99,6 +99,12 @@ impl Server {
         self.echo.bound(at);
     }
 
+    /// How many peers ended for this reason.
+    #[cfg(test)]
+    pub(crate) fn closed_for(&self, why: CloseReason) -> u64 {
+        self.closes.get(why.word()).copied().unwrap_or(0)
+    }
+
     /// Bytes of the room's log with its entries.
     #[cfg(test)]
     pub(crate) fn log_size(&self) -> usize {

@@ -414,6 +414,10 @@ impl World {
                 return Err(format!("lost edge: {source:?} is writable, nobody knows"));
             }
         }
+        let lagged = self.server.closed_for(CloseReason::Lagged);
+        if lagged > 0 && self.options.rules.slow != Slow::Disconnect {
+            return Err("a reader was closed for lagging where the policy is another".into());
+        }
         let size = self.server.log_size();
         if size > self.options.rules.log_bytes {
             return Err(format!(
