@@ -89,8 +89,11 @@ impl Chat {
     }
 
     fn go_to(&mut self, peer: PeerId, name: &str) {
+        if !self.is_chat() {
+            return self.tell(peer, format_args!("only the chat has rooms"));
+        }
         let Some(here) = self.get(peer).filter(|state| state.is_member()).map(|p| p.room) else {
-            return;
+            return self.tell(peer, format_args!("you are in no room"));
         };
         let to = match self.rooms.find(name) {
             Some(room) if room == here => {
@@ -133,6 +136,9 @@ impl Chat {
     }
 
     fn whisper(&mut self, peer: PeerId, to: &Name, text: &str) {
+        if !self.is_chat() {
+            return self.tell(peer, format_args!("only the chat has private messages"));
+        }
         let text = visible(text);
         let Some(other) = self.find(to) else {
             return self.tell(peer, format_args!("nobody is called {to}"));

@@ -6,6 +6,7 @@ use crate::chat::words::{Order, Target};
 use crate::handler::{Action, CloseReason, PeerId};
 use crate::stats::Stats;
 use crate::visible::visible;
+use crate::wire::Protocol;
 use std::time::Instant;
 
 /// Peers that `/top` lists, by each of its measures.
@@ -16,7 +17,10 @@ impl Server {
     pub(super) fn operate(&mut self, desk: PeerId, order: &Order<'_>, now: Instant) -> bool {
         match order {
             Order::Quit(_) => self.stop("/quit"),
-            Order::All(text) => return self.chat.say_everywhere(desk, text.as_bytes(), now),
+            Order::All(text) => {
+                let end = if self.protocol == Protocol::Lines { "\n" } else { "" };
+                return self.chat.say_everywhere(desk, format!("{text}{end}").as_bytes(), now);
+            }
             Order::Kick { whom, reason } => {
                 let why = match reason {
                     Some(reason) => format!("kicked: {}", visible(reason)),

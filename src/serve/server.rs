@@ -32,8 +32,7 @@ pub const STOP_WITHIN: Duration = Duration::from_secs(5);
 
 /// The program of `reactor serve`.
 pub struct Server {
-    protocol: Protocol,
-    line_len_max: usize,
+    pub(super) protocol: Protocol,
     pub(super) chat: Chat,
     pub(super) echo: Echo,
     console_mode: ConsoleMode,
@@ -70,10 +69,9 @@ enum Hint {
 impl Server {
     /// A server without peers.
     pub fn new(options: &Options) -> Self {
-        let Rules { protocol, line_len_max, .. } = options.rules;
+        let Rules { protocol, .. } = options.rules;
         Server {
             protocol,
-            line_len_max,
             chat: Chat::new(options.rules),
             echo: Echo::default(),
             console_mode: options.console,
@@ -103,7 +101,7 @@ impl Server {
     }
 
     fn receive_lines(&mut self, peer: PeerId, bytes: &[u8], seen: usize, now: Instant) -> Taken {
-        let mut lines = Lines::new(bytes, seen, self.line_len_max);
+        let mut lines = Lines::new(bytes, seen, self.chat.line_len_max());
         while let Some(line) = lines.next() {
             let said = match line {
                 Ok(line) => self.say(peer, line, now),
@@ -140,7 +138,7 @@ impl Server {
     }
 
     fn refuse_too_long(&mut self, peer: PeerId) {
-        let len_max = self.line_len_max;
+        let len_max = self.chat.line_len_max();
         let last_words = format_args!("line too long: at most {len_max} bytes");
         self.chat.close(peer, CloseReason::TooLong, last_words);
     }
@@ -178,7 +176,7 @@ impl Server {
     }
 
     fn receive_words(&mut self, peer: PeerId, bytes: &[u8], seen: usize, now: Instant) -> Taken {
-        let len_max = self.line_len_max;
+        let len_max = self.chat.line_len_max();
         let Some(console) = &mut self.console else { return Taken { consumed: 0, hold: false } };
         let mut refused = console.refused;
         let mut lines = Lines::skipping(bytes, seen, len_max, &mut refused);
@@ -232,7 +230,7 @@ impl Server {
             }
         };
         if said == Said::TooLong {
-            log::warn!("stdin: line too long: at most {} bytes", self.line_len_max);
+            log::warn!("stdin: line too long: at most {} bytes", self.chat.line_len_max());
         }
         said != Said::Hold
     }
