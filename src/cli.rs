@@ -200,7 +200,7 @@ pub enum SlowArg {
 pub enum ConsoleArg {
     /// stdin and stdout are left alone.
     Off,
-    /// Commands are read from stdin, nothing is shown.
+    /// Commands are read from stdin, their answers are shown.
     Commands,
     /// The operator talks and hears.
     Chat,

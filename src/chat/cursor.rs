@@ -5,7 +5,7 @@
 //! message, the rest of that message is handed out at once, to be kept as the peer's own; so the
 //! log may drop any message at any time without cutting one.
 
-use super::log::{BroadcastLog, NOBODY};
+use super::log::{BroadcastLog, ENTRY_BYTES, NOBODY};
 use crate::handler::Slices;
 use std::ops::Range;
 
@@ -31,14 +31,17 @@ impl Cursor {
         Cursor { at: log.end(), said: log.said_before(log.end()), own_ahead: 0 }
     }
 
-    /// Early enough for the last `messages` that others said, but not further back than `bytes`:
-    /// where a newcomer begins. One look at each message passed.
-    pub fn with_history(log: &BroadcastLog, author: u64, messages: usize, bytes: usize) -> Self {
+    /// Early enough for the last `messages` that others said, but not further back than `size_max`
+    /// bytes of log, entries included: where a newcomer begins. One look at each message passed.
+    pub fn with_history(log: &BroadcastLog, author: u64, messages: usize, size_max: usize) -> Self {
         let mut cursor = Cursor::at_end(log);
-        let oldest = log.offset(log.end()).saturating_sub(bytes as u64);
+        let size = |at| {
+            (log.offset(log.end()) - log.offset(at)) as usize
+                + (log.end() - at) as usize * ENTRY_BYTES
+        };
         let (mut left, mut own) = (messages, 0);
         let mut at = log.end();
-        while left > 0 && at > log.first() && log.offset(at - 1) >= oldest {
+        while left > 0 && at > log.first() && size(at - 1) <= size_max {
             at -= 1;
             if log.author(at) == author {
                 own += 1;

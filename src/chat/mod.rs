@@ -7,12 +7,14 @@
 //! sent first. The same core relays for `--protocol lines` and `raw`, which have one room, no names
 //! and no notices: nothing may be put into a stream there.
 //!
-//! Who is where is in this file, what is owed in `delivery`, what peers ask for in `talk`.
+//! Who is where is in this file, what is owed in `delivery`, what peers ask for in `talk`, what
+//! the operator does in `office`.
 
 pub mod cursor;
 mod delivery;
 pub mod log;
 pub mod names;
+mod office;
 mod peer;
 mod register;
 mod room;
@@ -26,7 +28,6 @@ pub use room::Slow;
 use crate::handler::{Action, CloseReason, PeerId};
 use crate::visible::visible_into;
 use crate::wire::Protocol;
-use cursor::Cursor;
 use peer::{NOT_A_MEMBER, Peer};
 use register::Register;
 use room::Room;
@@ -192,9 +193,8 @@ impl Chat {
             self.peers.resize_with(slot + 1, || None);
         }
         debug_assert!(self.peers[slot].is_none(), "the slot's last tenant was closed");
-        let back = self.rules.log_bytes / 2;
         let room = self.rooms.get_mut(LOBBY);
-        let cursor = Cursor::with_history(&room.log, peer.serial, history, back);
+        let cursor = room.begin(peer.serial, history);
         let place = room.join(peer.slot, cursor.at());
         let (serial, room) = (peer.serial, LOBBY);
         self.peers[slot] = Some(Peer { serial, cursor, outbox: None, name: None, room, place });
@@ -220,9 +220,9 @@ impl Chat {
             self.tell(peer, format_args!("you missed {missed}: you left {old_name}"));
         }
         self.notice_of(to, format_args!("{name} joined"));
-        let (history, back) = (self.rules.history, self.rules.log_bytes / 2);
+        let history = self.rules.history;
         let room = self.rooms.get_mut(to);
-        let cursor = Cursor::with_history(&room.log, peer.serial, history, back);
+        let cursor = room.begin(peer.serial, history);
         let place = room.join(peer.slot, cursor.at());
         if let Some(state) = self.get_mut(peer) {
             (state.cursor, state.room, state.place) = (cursor, to, place);
@@ -439,109 +439,6 @@ impl Chat {
                 }
             }
         }
-    }
-
-    /// The operator's words to every room. False where one is full: to be said again, in all.
-    pub fn say_everywhere(&mut self, peer: PeerId, text: &[u8], now: Instant) -> bool {
-        let rooms = self.rooms.indexes();
-        if rooms.iter().any(|&room| self.rooms.get(room).is_full()) {
-            return false;
-        }
-        for room in rooms {
-            // A room without space for the operator loses this like any notice.
-            let taken = self.say_in(room, peer, text, now) == Said::Yes;
-            self.counts.notices_lost += u64::from(!taken);
-        }
-        true
-    }
-
-    /// Mutes a peer, or lets it speak again; says whether it is muted now.
-    pub fn mute(&mut self, peer: PeerId) -> bool {
-        let Some(state) = self.get_mut(peer) else { return false };
-        let outbox = state.outbox.get_or_insert_default();
-        outbox.muted = !outbox.muted;
-        outbox.muted
-    }
-
-    /// How many members are behind their room's log, and by how many messages at most.
-    pub fn lag(&self) -> (usize, u32) {
-        let behind: Vec<u32> = self.members().map(|(_, lag)| lag).filter(|&lag| lag > 0).collect();
-        (behind.len(), behind.into_iter().max().unwrap_or(0))
-    }
-
-    /// The members that are furthest behind, and those that spoke most since this was asked last.
-    pub fn top(&mut self, most: usize, now: Instant) -> Vec<String> {
-        let since = match self.top_since.replace(now) {
-            Some(before) => format!("in {} s", now.saturating_duration_since(before).as_secs()),
-            None => "since the start".to_owned(),
-        };
-        let mut lines = Vec::new();
-        let mut behind: Vec<(u32, PeerId)> =
-            self.members().map(|(peer, lag)| (lag, peer)).filter(|&(lag, _)| lag > 0).collect();
-        behind.sort_unstable_by(|a, b| b.cmp(a));
-        for &(lag, peer) in behind.iter().take(most) {
-            let lag = peer::Messages(u64::from(lag));
-            lines.push(format!("{} {peer} is {lag} behind", self.name_of(peer)));
-        }
-        let mut talkers: Vec<(u64, PeerId)> =
-            std::mem::take(&mut self.spoke).into_iter().map(|(peer, said)| (said, peer)).collect();
-        talkers.sort_unstable_by(|a, b| b.cmp(a));
-        for &(said, peer) in talkers.iter().filter(|(_, peer)| self.get(*peer).is_some()).take(most)
-        {
-            let said = peer::Messages(said);
-            lines.push(format!("{} {peer} said {said} {since}", self.name_of(peer)));
-        }
-        if lines.is_empty() {
-            lines.push("nobody is behind, nobody spoke".to_owned());
-        }
-        lines
-    }
-
-    /// The members and how far each is behind.
-    fn members(&self) -> impl Iterator<Item = (PeerId, u32)> {
-        let there = self.peers.iter().enumerate().filter_map(|(slot, state)| {
-            let state = state.as_ref().filter(|state| state.is_member())?;
-            let log = &self.rooms.get(state.room).log;
-            let peer = PeerId { serial: state.serial, slot: slot as u32 };
-            Some((peer, state.cursor.behind(log)))
-        });
-        there.filter(|&(peer, _)| self.console != Some(peer))
-    }
-
-    /// The limits as they are now, one line each: a name of `/limits` and its value.
-    pub fn limits(&self) -> Vec<String> {
-        let rules = &self.rules;
-        vec![
-            format!("line-max {}", rules.line_len_max),
-            format!("log-bytes {}", rules.log_bytes),
-            format!("rooms-max {}", rules.rooms_max),
-            format!("history {}", rules.history),
-            format!("stall-timeout {} s", rules.stall_timeout.as_secs_f64()),
-        ]
-    }
-
-    /// Changes a limit from now on. Errors: one line.
-    pub fn limit(&mut self, name: &str, value: &str) -> Result<(), String> {
-        let count = || value.parse::<usize>().map_err(|_| format!("{name} takes a whole number"));
-        match name {
-            "line-max" => {
-                let limit = line_len_limit(self.rules.log_bytes);
-                self.rules.line_len_max = Some(count()?)
-                    .filter(|wanted| (1..=limit).contains(wanted))
-                    .ok_or_else(|| format!("line-max takes 1 to {limit} bytes"))?;
-            }
-            "log-bytes" => {
-                let least = self.rules.line_len_max;
-                self.rules.log_bytes = Some(count()?)
-                    .filter(|&wanted| line_len_limit(wanted) >= least)
-                    .ok_or_else(|| format!("log-bytes: four lines of {least} bytes must fit"))?;
-                self.rooms.resize(self.rules.log_bytes);
-            }
-            "rooms-max" => self.rules.rooms_max = count()?.max(1),
-            "history" => self.rules.history = count()?,
-            _ => return Err(format!("{name} is none of the limits that /limits can change")),
-        }
-        Ok(())
     }
 
     /// Bytes that a line's text may have.

@@ -7,6 +7,7 @@
 //! came can fall behind. With [`Slow::Pause`] the log drops nothing that a member has not been
 //! sent, either, and talkers wait instead.
 
+use super::cursor::Cursor;
 use super::log::{BroadcastLog, ENTRY_BYTES, NOBODY};
 use crate::handler::PeerId;
 use std::time::Instant;
@@ -209,6 +210,12 @@ impl Room {
         self.floor_stale |= self.slow == Slow::Pause;
         self.floor_wanted |= self.floor_stale && self.full;
         self.floor_wanted
+    }
+
+    /// Where a newcomer begins: `history` messages back, but at most half of what a log may be,
+    /// so that nobody falls behind at once.
+    pub(super) fn begin(&self, author: u64, history: usize) -> Cursor {
+        Cursor::with_history(&self.log, author, history, self.size_max / 2)
     }
 
     /// Adds a member and returns its place.

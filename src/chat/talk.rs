@@ -25,6 +25,9 @@ impl Chat {
         if text.first() != Some(&b'/') {
             return self.say(peer, text, now);
         }
+        if self.get(peer).is_none_or(|state| !state.is_member()) {
+            return Said::Yes; // it has said /quit
+        }
         if self.get(peer).is_some_and(|state| state.answers() >= ANSWERS_BYTES_MAX) {
             return Said::Hold;
         }
@@ -38,7 +41,12 @@ impl Chat {
 
     /// An order that peers and the operator have in common; others do nothing here.
     pub fn obey(&mut self, peer: PeerId, order: &Order<'_>) {
+        let muted = self.get(peer).is_some_and(Peer::is_muted);
         match order {
+            Order::Join(_) | Order::Msg { .. } if !self.is_chat() => {
+                self.tell(peer, format_args!("only --protocol chat has rooms and private words"));
+            }
+            Order::Nick(_) if muted => self.tell(peer, format_args!("you are muted")),
             Order::Nick(name) => self.rename(peer, name),
             Order::Join(room) => self.go_to(peer, room),
             Order::Rooms => self.list_rooms(peer),
@@ -48,7 +56,7 @@ impl Chat {
                 let word = visible(word.unwrap_or("")).into_owned();
                 self.tell(
                     peer,
-                    format_args!("pong{}{word}", if word.is_empty() { "" } else { " " }),
+                    format_args!("pong{}{word}", if word.is_empty() { "" } else { ": " }),
                 );
             }
             Order::Help => {
@@ -59,7 +67,8 @@ impl Chat {
                 }
             }
             Order::Quit(reason) if self.console != Some(peer) => {
-                self.leave(peer, reason.map(|reason| visible(reason).into_owned()).as_deref());
+                let reason = reason.filter(|_| !muted).map(|reason| visible(reason).into_owned());
+                self.leave(peer, reason.as_deref());
                 let (why, within) = (CloseReason::Left, QUIT_FLUSH);
                 self.actions.push_back(Action::Finish { peer, why, within });
             }
@@ -89,8 +98,11 @@ impl Chat {
     }
 
     fn go_to(&mut self, peer: PeerId, name: &str) {
+        if !self.is_chat() {
+            return self.tell(peer, format_args!("only the chat has rooms"));
+        }
         let Some(here) = self.get(peer).filter(|state| state.is_member()).map(|p| p.room) else {
-            return;
+            return self.tell(peer, format_args!("you are in no room"));
         };
         let to = match self.rooms.find(name) {
             Some(room) if room == here => {
@@ -133,6 +145,9 @@ impl Chat {
     }
 
     fn whisper(&mut self, peer: PeerId, to: &Name, text: &str) {
+        if !self.is_chat() {
+            return self.tell(peer, format_args!("only the chat has private messages"));
+        }
         let text = visible(text);
         let Some(other) = self.find(to) else {
             return self.tell(peer, format_args!("nobody is called {to}"));

@@ -16,7 +16,7 @@ const SCREEN_BYTES: usize = 64 * 1024;
 pub enum ConsoleMode {
     /// Left alone.
     Off,
-    /// Commands are read, nothing is shown.
+    /// Commands are read, their answers are shown.
     Commands,
     /// The operator talks and hears.
     Chat,

@@ -6,6 +6,7 @@ use crate::chat::words::{Order, Target};
 use crate::handler::{Action, CloseReason, FOR_EVER, PeerId};
 use crate::stats::Stats;
 use crate::visible::visible;
+use crate::wire::Protocol;
 use std::time::{Duration, Instant};
 
 /// Peers that `/top` lists, by each of its measures.
@@ -16,7 +17,13 @@ impl Server {
     pub(super) fn operate(&mut self, desk: PeerId, order: &Order<'_>, now: Instant) -> bool {
         match order {
             Order::Quit(_) => self.stop("/quit"),
-            Order::All(text) => return self.chat.say_everywhere(desk, text.as_bytes(), now),
+            Order::All(text) => {
+                let end = if self.protocol == Protocol::Lines { "\n" } else { "" };
+                let text = format!("{text}{end}");
+                for room in self.chat.say_everywhere(desk, text.as_bytes(), now) {
+                    self.answer(desk, &format!("not said in {room}: its log is full"));
+                }
+            }
             Order::Kick { whom, reason } => {
                 let why = match reason {
                     Some(reason) => format!("kicked: {}", visible(reason)),
@@ -145,7 +152,7 @@ impl Server {
                 self.actions.push_back(Action::StallTimeout(time.min(FOR_EVER)));
             }
             "buffers-total" => {
-                let least = super::buffers_least(self.line_len_max);
+                let least = super::buffers_least(self.chat.line_len_max());
                 self.buffers_total = value
                     .parse()
                     .ok()
@@ -153,10 +160,7 @@ impl Server {
                     .ok_or_else(|| format!("buffers-total takes {least} bytes or more"))?;
                 self.actions.push_back(Action::BuffersTotal(self.buffers_total));
             }
-            _ => {
-                self.chat.limit(name, value)?;
-                self.line_len_max = self.chat.line_len_max();
-            }
+            _ => self.chat.limit(name, value)?,
         }
         Ok(())
     }

@@ -32,8 +32,7 @@ pub const STOP_WITHIN: Duration = Duration::from_secs(5);
 
 /// The program of `reactor serve`.
 pub struct Server {
-    protocol: Protocol,
-    pub(super) line_len_max: usize,
+    pub(super) protocol: Protocol,
     /// What all buffers together may hold, as the loop was told last.
     pub(super) buffers_total: usize,
     pub(super) chat: Chat,
@@ -72,10 +71,9 @@ enum Hint {
 impl Server {
     /// A server without peers.
     pub fn new(options: &Options) -> Self {
-        let Rules { protocol, line_len_max, .. } = options.rules;
+        let Rules { protocol, .. } = options.rules;
         Server {
             protocol,
-            line_len_max,
             buffers_total: options.buffers_total,
             chat: Chat::new(options.rules),
             echo: Echo::default(),
@@ -112,7 +110,7 @@ impl Server {
     }
 
     fn receive_lines(&mut self, peer: PeerId, bytes: &[u8], seen: usize, now: Instant) -> Taken {
-        let mut lines = Lines::new(bytes, seen, self.line_len_max);
+        let mut lines = Lines::new(bytes, seen, self.chat.line_len_max());
         while let Some(line) = lines.next() {
             let said = match line {
                 Ok(line) => self.say(peer, line, now),
@@ -121,7 +119,7 @@ impl Server {
             match (said, line) {
                 (Said::Hold, Ok(line)) => {
                     lines.put_back(line);
-                    return Taken { consumed: lines.consumed(), hold: self.chat.holds(peer) };
+                    return Taken { consumed: lines.consumed(), hold: self.holds(peer) };
                 }
                 (Said::TooLong, _) => {
                     self.refuse_too_long(peer);
@@ -149,9 +147,20 @@ impl Server {
     }
 
     fn refuse_too_long(&mut self, peer: PeerId) {
-        let len_max = self.line_len_max;
+        let len_max = self.chat.line_len_max();
         let last_words = format_args!("line too long: at most {len_max} bytes");
         self.chat.close(peer, CloseReason::TooLong, last_words);
+    }
+
+    /// Whether a peer is not to be read now. Then its line may not be finished because of us: that
+    /// clock stands still.
+    fn holds(&mut self, peer: PeerId) -> bool {
+        let holds = self.chat.holds(peer);
+        if holds && let Some(&Hint::Due { armed, .. }) = self.unfinished.get(&peer) {
+            self.unfinished.remove(&peer);
+            self.hints.disarm(armed, peer);
+        }
+        holds
     }
 
     /// `anew`: the unfinished text began in this read.
@@ -186,7 +195,7 @@ impl Server {
     }
 
     fn receive_words(&mut self, peer: PeerId, bytes: &[u8], seen: usize, now: Instant) -> Taken {
-        let len_max = self.line_len_max;
+        let len_max = self.chat.line_len_max();
         let Some(console) = &mut self.console else { return Taken { consumed: 0, hold: false } };
         let mut refused = console.refused;
         let mut lines = Lines::skipping(bytes, seen, len_max, &mut refused);
@@ -240,7 +249,7 @@ impl Server {
             }
         };
         if said == Said::TooLong {
-            log::warn!("stdin: line too long: at most {} bytes", self.line_len_max);
+            log::warn!("stdin: line too long: at most {} bytes", self.chat.line_len_max());
         }
         said != Said::Hold
     }
@@ -284,7 +293,7 @@ impl Handler for Server {
     }
 
     fn reads(&mut self, peer: PeerId) -> bool {
-        !self.chat.holds(peer)
+        !self.holds(peer)
     }
 
     fn received(&mut self, peer: PeerId, bytes: &[u8], seen: usize, now: Instant) -> Taken {
