@@ -102,7 +102,7 @@ impl Chat {
             return self.tell(peer, format_args!("only the chat has rooms"));
         }
         let Some(here) = self.get(peer).filter(|state| state.is_member()).map(|p| p.room) else {
-            return self.tell(peer, format_args!("you are in no room"));
+            return;
         };
         let to = match self.rooms.find(name) {
             Some(room) if room == here => {
