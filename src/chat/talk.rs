@@ -43,9 +43,6 @@ impl Chat {
     pub fn obey(&mut self, peer: PeerId, order: &Order<'_>) {
         let muted = self.get(peer).is_some_and(Peer::is_muted);
         match order {
-            Order::Join(_) | Order::Msg { .. } if !self.is_chat() => {
-                self.tell(peer, format_args!("only --protocol chat has rooms and private words"));
-            }
             Order::Nick(_) if muted => self.tell(peer, format_args!("you are muted")),
             Order::Nick(name) => self.rename(peer, name),
             Order::Join(room) => self.go_to(peer, room),

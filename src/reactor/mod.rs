@@ -21,9 +21,10 @@ mod limits;
 mod listener;
 mod read;
 mod stalls;
+mod stop;
 mod udp;
 
-use crate::handler::{Action, Call, CloseReason, FOR_EVER, Handler, Origin, PeerId, Signal};
+use crate::handler::{Action, Call, CloseReason, Handler, Origin, PeerId, Signal};
 use crate::log_queue::LogQueue;
 use crate::os::{Batch, Event, Os, Source};
 use crate::stats::Stats;
@@ -38,6 +39,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
+use stop::Stopping;
 use udp::UdpSocket;
 
 /// How long a finished connection is read and dropped before it is closed, in milliseconds.
@@ -48,10 +50,6 @@ pub const DRAIN_BYTES_MAX: usize = 1024 * 1024;
 
 /// How long until a terminal that belongs to another process group is tried again.
 pub const CONSOLE_RETRY_MS: u64 = 1_000;
-
-/// Turns that a stop goes on reading what had arrived. Who sends without end must not hold the
-/// stop up; 64 turns read 4 MiB of one peer.
-pub const STOP_TURNS_MAX: u32 = 64;
 
 /// The event loop over one [`Os`]: owns every socket, drives one [`Handler`].
 pub struct Reactor<O: Os> {
@@ -110,15 +108,6 @@ fn level_of(why: CloseReason) -> log::Level {
         | CloseReason::NotFlushed => log::Level::Warn,
         _ => log::Level::Info,
     }
-}
-
-/// A stop under way.
-struct Stopping {
-    deadline: Option<Instant>,
-    /// Turns left in which what has arrived is still read.
-    turns: u32,
-    /// Every connection has been told to finish.
-    finishing: bool,
 }
 
 impl<O: Os> Reactor<O> {
@@ -402,53 +391,6 @@ impl<O: Os> Reactor<O> {
             }
             Phase::Flushing(_) | Phase::Draining(_) | Phase::Doomed(_) => {}
         }
-    }
-
-    fn stop(&mut self, deadline: Option<Instant>) {
-        // What waits in the kernel is looked at once more, whatever the last poll said.
-        self.quiet = false;
-        self.close_listeners();
-        match &mut self.stopping {
-            Some(stop) => stop.deadline = [stop.deadline, deadline].into_iter().flatten().min(),
-            None => {
-                self.stopping =
-                    Some(Stopping { deadline, turns: STOP_TURNS_MAX, finishing: false });
-            }
-        }
-    }
-
-    fn close_listeners(&mut self) {
-        for listener in self.listeners.drain(..) {
-            self.os.close_listener(listener.into_inner());
-        }
-    }
-
-    /// A stop first reads what has arrived, then finishes everybody, then cuts what is left.
-    fn act_on_stop(&mut self, now: Instant) {
-        let Some(stop) = &mut self.stopping else { return };
-        let overdue = stop.deadline.is_some_and(|deadline| deadline <= now);
-        stop.turns = stop.turns.saturating_sub(1);
-        let read_up = self.quiet && self.readable.is_empty();
-        if overdue && !stop.finishing {
-            // At once: nobody is given time, so nobody is blamed for having taken too long.
-            stop.finishing = true;
-            for peer in self.peers() {
-                self.doom(peer, CloseReason::Stopping);
-            }
-        } else if !stop.finishing && (read_up || stop.turns == 0) {
-            stop.finishing = true;
-            let deadline = stop.deadline;
-            for peer in self.peers() {
-                self.finish(peer, CloseReason::Stopping, deadline.unwrap_or(now + FOR_EVER));
-            }
-        }
-        if overdue {
-            self.peers().into_iter().for_each(|peer| self.cut(peer));
-        }
-    }
-
-    fn stopped(&self) -> bool {
-        self.stopping.as_ref().is_some_and(|stop| stop.finishing) && self.conns.is_empty()
     }
 
     fn sweep<H: Handler>(&mut self, handler: &mut H) {

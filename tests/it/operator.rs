@@ -28,7 +28,7 @@ fn who_and_rooms_are_answered_on_stdout_alone() {
     ask(&mut server, "/who", &["#lobby, 2 members: guest1, guest2"]);
     ask(&mut server, "/rooms", &["rooms: #lobby 2"]);
     ask(&mut server, "/who #x", &["there is no #x: /rooms lists them"]);
-    ask(&mut server, "/ping x", &["pong x"]);
+    ask(&mut server, "/ping x", &["pong: x"]);
     one.say("marker\n");
     two.expect_line("<guest1> marker");
     two.say("marker\n");

@@ -28,7 +28,7 @@ fn call(peer: &mut Peer, name: &str) {
 /// Nothing came before the answer to this ping.
 fn nothing_before_pong(peer: &mut Peer) {
     peer.say("/ping marker\n");
-    peer.expect_line("* pong marker");
+    peer.expect_line("* pong: marker");
 }
 
 #[test]
@@ -149,7 +149,7 @@ fn history_of(server: &Program) -> Vec<String> {
     let mut lines = Vec::new();
     loop {
         match newcomer.line() {
-            line if line == "* pong end" => break,
+            line if line == "* pong: end" => break,
             line if line.starts_with('<') => lines.push(line),
             line => assert!(line.ends_with(" joined") || line.contains(" is now "), "{line}"),
         }
