@@ -193,7 +193,7 @@ fn limits_are_shown_and_changed_while_it_runs() {
     let shown = |line_max: usize| {
         [format!("line-max {line_max}"), "log-bytes 1048576".into(), "rooms-max 3".into()]
             .into_iter()
-            .chain(["history 5".into(), "stall-timeout 60 s".into(), "slow skip".into()])
+            .chain(["history 5".into(), "stall-timeout 60 s".into(), "buffers-total 268435456".into()])
             .collect::<Vec<String>>()
     };
     let all = |lines: &[String], server: &mut Program, word: &str| {
@@ -210,8 +210,8 @@ fn limits_are_shown_and_changed_while_it_runs() {
     all(&shown(200), &mut server, "/limits line-max 200");
     two.say(format!("{}\n/ping\n", "x".repeat(150)));
     two.expect_line("* pong");
-    ask(&mut server, "/limits slow pause", &["slow is set when the server starts"]);
-    ask(&mut server, "/limits nosuch 1", &["no limit is called nosuch"]);
+    ask(&mut server, "/limits slow pause", &["slow is none of the limits that /limits can change"]);
+    ask(&mut server, "/limits nosuch 1", &["nosuch is none of the limits that /limits can change"]);
     ask(&mut server, "/limits history x", &["history takes a whole number"]);
     let told = format!("line-max takes 1 to {} bytes", reactor::chat::line_len_limit(1 << 20));
     ask(&mut server, "/limits line-max 0", &[&told]);

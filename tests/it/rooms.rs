@@ -265,7 +265,7 @@ fn a_ping_is_answered_to_who_asked_alone() {
     let (_server, [mut a, mut b]) = peers(&[]);
     a.say("/ping\n/PING w\x1b\n/ping two words\n");
     a.expect_line("* pong");
-    a.expect_line("* pong w\\x1b");
+    a.expect_line("* pong: w\\x1b");
     a.expect_line("* usage: /ping [WORD]");
     nothing_before_pong(&mut b);
 }
