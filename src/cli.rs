@@ -2,7 +2,8 @@
 //! `main.rs` name clap.
 
 use crate::address::{Address, Family, Transport, Use};
-use crate::serve::ConsoleMode;
+use crate::handler::FOR_EVER;
+use crate::serve::{ConsoleMode, Rules, Slow};
 use crate::wire::{LINE_LEN_MAX, Protocol};
 use crate::{bench, connect, serve};
 use bytesize::ByteSize;
@@ -62,6 +63,28 @@ pub struct ServeArgs {
     /// Longest line; a longer one ends its sender's connection.
     #[arg(long, value_name = "BYTES", default_value_t = ByteSize::b(LINE_LEN_MAX as u64))]
     line_max: ByteSize,
+    /// What is done for readers slower than their room [default: skip in chat, else disconnect].
+    #[arg(long, value_enum)]
+    slow: Option<SlowArg>,
+    /// Close who takes nothing of what is pending for so long.
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = parse_duration)]
+    stall_timeout: Duration,
+    /// Log of each room, at least four of the longest messages.
+    #[arg(long, value_name = "BYTES", default_value_t = ByteSize::b(serve::LOG_BYTES as u64))]
+    log_bytes: ByteSize,
+    /// What all peers' buffers may hold together, the rooms' logs apart; past it one is closed.
+    #[arg(long, value_name = "BYTES", default_value_t = ByteSize::b(serve::BUFFERS_TOTAL as u64))]
+    buffers_total: ByteSize,
+    /// SO_SNDBUF of each connection, which Linux doubles; 0 leaves it to the system.
+    #[arg(long, value_name = "BYTES", default_value_t = ByteSize::b(serve::SEND_BUFFER as u64))]
+    send_buffer: ByteSize,
+    /// Rooms at once.
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    #[arg(value_parser = value_parser!(u32).range(1..))]
+    rooms_max: u32,
+    /// Messages that a newcomer to a room gets (chat); 0 for none.
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    history: u32,
     /// What stdin and stdout are for.
     #[arg(long, value_enum, default_value_t = ConsoleArg::Chat)]
     console: ConsoleArg,
@@ -82,6 +105,9 @@ pub struct ConnectArgs {
     /// What a message is.
     #[arg(long, value_enum, default_value_t = ProtocolArg::Chat)]
     protocol: ProtocolArg,
+    /// What to be called (chat) [default: guest and a number, as the server gives it].
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
     /// With --protocol raw: how long the next line waits for an answer [default: for ever].
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     turn_timeout: Option<Duration>,
@@ -158,12 +184,23 @@ pub enum ProtocolArg {
     Raw,
 }
 
+/// `--slow`.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum SlowArg {
+    /// They skip what they missed and are told how much that was; chat only.
+    Skip,
+    /// They are closed: what they got is a gapless prefix.
+    Disconnect,
+    /// Who talks waits until the slowest has caught up.
+    Pause,
+}
+
 /// `--console`.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum ConsoleArg {
     /// stdin and stdout are left alone.
     Off,
-    /// Commands are read from stdin, nothing is shown.
+    /// Commands are read from stdin, their answers are shown.
     Commands,
     /// The operator talks and hears.
     Chat,
@@ -196,15 +233,37 @@ impl ServeArgs {
         self.family.ipv6
     }
 
+    /// `--send-buffer` in bytes.
+    pub fn send_buffer(&self) -> Result<usize, Error> {
+        let bytes = self.send_buffer.as_u64();
+        // setsockopt takes a C int, and the kernel doubles it.
+        let send_buffer = usize::try_from(bytes).ok().filter(|&bytes| bytes <= SEND_BUFFER_MAX);
+        let most = ByteSize::b(SEND_BUFFER_MAX as u64);
+        send_buffer.ok_or_else(|| {
+            Error::Usage(format!("--send-buffer {}: at most {most}", self.send_buffer))
+        })
+    }
+
     /// Resolves the addresses; may block on a name server.
     pub fn options(&self, stdout_is_terminal: bool) -> Result<serve::Options, Error> {
         let line_len_max = usize::try_from(self.line_max.as_u64()).unwrap_or(usize::MAX);
-        let limit = serve::line_len_limit(serve::LOG_BYTES);
+        let log_bytes = usize::try_from(self.log_bytes.as_u64()).unwrap_or(usize::MAX);
+        let limit = serve::line_len_limit(log_bytes);
         if line_len_max == 0 || line_len_max > limit {
             return Err(Error::Usage(format!(
-                "--line-max {}: 1 to {limit} bytes",
-                self.line_max.as_u64()
+                "--line-max {}: 1 to {limit} bytes with --log-bytes {}",
+                self.line_max.as_u64(),
+                self.log_bytes.as_u64()
             )));
+        }
+        if self.stall_timeout.is_zero() {
+            return Err(Error::Usage("--stall-timeout: longer than 0".into()));
+        }
+        let buffers_total = usize::try_from(self.buffers_total.as_u64()).unwrap_or(usize::MAX);
+        let least = serve::buffers_least(line_len_max);
+        if buffers_total < least {
+            let given = self.buffers_total;
+            return Err(Error::Usage(format!("--buffers-total {given}: at least {least} bytes")));
         }
         let default = [DEFAULT.to_owned()];
         let neither = self.tcp.is_empty() && self.udp.is_empty();
@@ -218,12 +277,32 @@ impl ServeArgs {
             }
             Ok(addresses)
         };
+        let protocol = self.protocol.protocol();
+        let slow = match (self.slow, protocol) {
+            (Some(SlowArg::Skip), Protocol::Lines | Protocol::Raw) => {
+                let word = protocol.word();
+                return Err(Error::Usage(format!(
+                    "--slow skip: nothing may be put into a stream of --protocol {word}; \
+                     take disconnect or pause"
+                )));
+            }
+            (Some(SlowArg::Skip), _) | (None, Protocol::Chat) => Slow::Skip,
+            (Some(SlowArg::Disconnect) | None, _) => Slow::Disconnect,
+            (Some(SlowArg::Pause), _) => Slow::Pause,
+        };
         Ok(serve::Options {
             tcp: all(tcp, Transport::Tcp)?,
             udp: all(udp, Transport::Udp)?,
-            protocol: self.protocol.protocol(),
-            line_len_max,
-            log_bytes: serve::LOG_BYTES,
+            rules: Rules {
+                protocol,
+                line_len_max,
+                log_bytes,
+                rooms_max: self.rooms_max as usize,
+                history: self.history as usize,
+                slow,
+                stall_timeout: self.stall_timeout.min(FOR_EVER),
+            },
+            buffers_total,
             console: match self.console {
                 ConsoleArg::Off => ConsoleMode::Off,
                 ConsoleArg::Commands => ConsoleMode::Commands,
@@ -239,9 +318,17 @@ impl ConnectArgs {
     pub fn options(&self, stdout_is_terminal: bool) -> Result<connect::Options, Error> {
         let transport = if self.udp { Transport::Udp } else { Transport::Tcp };
         let addresses = resolve(&self.server, self.family.family(), transport, Use::Connect)?;
+        if let Some(name) = &self.name {
+            if self.udp || !matches!(self.protocol, ProtocolArg::Chat) {
+                return Err(Error::Usage("--name: only the chat has names".to_owned()));
+            }
+            let refused = |why| Error::Usage(format!("--name {}: {why}", name.escape_debug()));
+            connect::check_name(name).map_err(refused)?;
+        }
         let typed = (self.server != DEFAULT).then(|| self.server.clone());
         Ok(connect::Options {
             server: typed.unwrap_or_else(|| addresses[0].to_string()),
+            name: self.name.clone(),
             addresses,
             udp: self.udp,
             protocol: self.protocol.protocol(),
@@ -299,6 +386,9 @@ impl ProtocolArg {
         }
     }
 }
+
+/// The largest `--send-buffer`: no system gives more.
+const SEND_BUFFER_MAX: usize = 1024 * 1024 * 1024;
 
 /// Stands where no address was typed. No address is written so; which one it is depends on `-6`.
 const DEFAULT: &str = "(127.0.0.1:65432)";

@@ -5,6 +5,7 @@
 //! socket and no clock in the core, `now` as an argument, pull after each call) is that of
 //! quinn-proto and str0m.
 
+use crate::stats::Stats;
 use std::fmt;
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
@@ -57,6 +58,15 @@ pub enum CloseReason {
     TooLong,
     /// It read so slowly that the log dropped what it had not been sent.
     Lagged,
+    /// It took no byte, or too few while it held others up, for the stall timeout while something
+    /// was pending.
+    Stalled,
+    /// All buffers together held too much, and of all connections this one was to go.
+    Buffers,
+    /// The operator showed it the door.
+    Kicked,
+    /// Its address may not come in.
+    Banned,
     /// The process is stopping.
     Stopping,
     /// It did not take what it was owed before the deadline of [`Action::Finish`].
@@ -85,24 +95,36 @@ impl CloseReason {
     }
 }
 
+impl CloseReason {
+    /// The reason in words; of a failed call its name alone, so that reasons can be counted.
+    pub fn word(&self) -> &'static str {
+        match self {
+            CloseReason::Left => "left",
+            CloseReason::Done => "done",
+            CloseReason::TooLong => "line too long",
+            CloseReason::Lagged => "reading too slowly",
+            CloseReason::Stalled => "took nothing of what was pending in time",
+            CloseReason::Buffers => "all buffers together are full",
+            CloseReason::Kicked => "kicked",
+            CloseReason::Banned => "banned",
+            CloseReason::Stopping => "stopping",
+            CloseReason::NotFlushed => "did not take what was pending in time",
+            CloseReason::DialTimeout => "connect: timed out",
+            CloseReason::Failed(Call::Connect, _) => "connect",
+            CloseReason::Failed(Call::Recv, _) => "recv",
+            CloseReason::Failed(Call::Send, _) => "send",
+        }
+    }
+}
+
 impl fmt::Display for CloseReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())?;
         match self {
-            CloseReason::Left => f.write_str("left"),
-            CloseReason::Done => f.write_str("done"),
-            CloseReason::TooLong => f.write_str("line too long"),
-            CloseReason::Lagged => f.write_str("reading too slowly"),
-            CloseReason::Stopping => f.write_str("stopping"),
-            CloseReason::NotFlushed => f.write_str("did not take what was pending in time"),
-            CloseReason::DialTimeout => f.write_str("connect: timed out"),
-            CloseReason::Failed(call, errno) => {
-                let name = match call {
-                    Call::Connect => "connect",
-                    Call::Recv => "recv",
-                    Call::Send => "send",
-                };
-                write!(f, "{name}: {}", io::Error::from_raw_os_error(*errno))
+            CloseReason::Failed(_, errno) => {
+                write!(f, ": {}", io::Error::from_raw_os_error(*errno))
             }
+            _ => Ok(()),
         }
     }
 }
@@ -146,6 +168,14 @@ pub enum Action {
     },
     /// Closes in this turn's sweep, pending or not.
     Close(PeerId, CloseReason),
+    /// Closes the listeners: nobody new comes in.
+    Refuse,
+    /// Changes how long a connection may take nothing of what is pending, from now on.
+    StallTimeout(Duration),
+    /// Changes what all buffers together may hold, in bytes, from now on.
+    BuffersTotal(usize),
+    /// Asks for one `reported`, in the same phase.
+    Report,
     /// Ends a hold: the kept bytes are offered again, then reading goes on.
     Resume(PeerId),
     /// No more accepts; what has arrived is read; every connection is finished; then `run`
@@ -272,6 +302,9 @@ pub trait Handler {
     /// note: a signal was caught; several of one kind may be told as one.
     fn signalled(&mut self, signal: Signal, now: Instant);
 
+    /// act: the loop's counters, as [`Action::Report`] asked for them.
+    fn reported(&mut self, stats: &Stats);
+
     /// expire: `now` has reached `next_deadline`.
     fn expired(&mut self, now: Instant);
 
@@ -291,4 +324,10 @@ pub trait Handler {
 
     /// flush: the kernel took the first `n` bytes of what `pending` gave last.
     fn sent(&mut self, peer: PeerId, n: usize, now: Instant);
+
+    /// read and sweep: bytes that it holds for single peers now, beside logs that all of them
+    /// share. Asked after each read, so a running count. Past the loop's bound on this and all kept
+    /// input together, connections are closed as [`CloseReason::Buffers`]; what one held must be
+    /// off the count when `closed` returns.
+    fn buffered(&self) -> usize;
 }

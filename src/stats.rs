@@ -5,6 +5,8 @@
 pub struct Stats {
     /// Times round the loop.
     pub turns: u64,
+    /// The longest turn, from the end of its wait, in microseconds.
+    pub turn_us_max: u64,
     /// Connections accepted.
     pub accepted: u64,
     /// accept calls that failed, but for `WouldBlock`.

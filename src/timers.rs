@@ -42,6 +42,12 @@ impl<K: Ord + Copy> Timers<K> {
         self.armed.pop_first().map(|(_, key)| key)
     }
 
+    /// Whether `key` is armed for some moment.
+    #[cfg(test)]
+    pub(crate) fn is_armed(&self, key: K) -> bool {
+        self.armed.iter().any(|&(_, armed)| armed == key)
+    }
+
     /// How many are armed.
     pub fn len(&self) -> usize {
         self.armed.len()

@@ -38,7 +38,7 @@ pub(super) struct ServerChild {
 /// The child's command line behind the program's name.
 pub(super) fn flags(protocol: Protocol) -> Vec<&'static str> {
     let mut flags = vec!["serve", "--tcp", "127.0.0.1:0", "--udp", "127.0.0.1:0"];
-    flags.extend(["--console", "commands", "--protocol", protocol.word()]);
+    flags.extend(["--console", "commands", "--history", "0", "--protocol", protocol.word()]);
     flags
 }
 

@@ -13,6 +13,7 @@ use super::schedule::Schedule;
 use crate::handler::{
     Action, CloseReason, Datagram, Handler, Origin, PeerId, Signal, Slices, Taken,
 };
+use crate::stats::Stats;
 use crate::wire::Lines;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -308,6 +309,8 @@ impl Handler for Crowd {
         }
     }
 
+    fn reported(&mut self, _: &Stats) {}
+
     fn expired(&mut self, now: Instant) {
         match &mut self.phase {
             Phase::Measuring(measure) => {
@@ -373,5 +376,10 @@ impl Handler for Crowd {
         } else {
             publisher.sent(n, &self.run, None, now);
         }
+    }
+
+    /// What is due is a number, not a buffer: of each publisher's lines one read's worth is made.
+    fn buffered(&self) -> usize {
+        0
     }
 }

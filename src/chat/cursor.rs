@@ -5,7 +5,7 @@
 //! message, the rest of that message is handed out at once, to be kept as the peer's own; so the
 //! log may drop any message at any time without cutting one.
 
-use super::log::BroadcastLog;
+use super::log::{BroadcastLog, ENTRY_BYTES, NOBODY};
 use crate::handler::Slices;
 use std::ops::Range;
 
@@ -29,6 +29,33 @@ impl Cursor {
     /// At the end: hears what comes from now on.
     pub fn at_end(log: &BroadcastLog) -> Self {
         Cursor { at: log.end(), said: log.said_before(log.end()), own_ahead: 0 }
+    }
+
+    /// Early enough for the last `messages` that others said, but not further back than `size_max`
+    /// bytes of log, entries included: where a newcomer begins. One look at each message passed.
+    pub fn with_history(log: &BroadcastLog, author: u64, messages: usize, size_max: usize) -> Self {
+        let mut cursor = Cursor::at_end(log);
+        let size = |at| {
+            (log.offset(log.end()) - log.offset(at)) as usize
+                + (log.end() - at) as usize * ENTRY_BYTES
+        };
+        let (mut left, mut own) = (messages, 0);
+        let mut at = log.end();
+        while left > 0 && at > log.first() && size(at - 1) <= size_max {
+            at -= 1;
+            if log.author(at) == author {
+                own += 1;
+            } else if log.author(at) != NOBODY {
+                left -= 1;
+                cursor = Cursor { at, said: log.said_before(at), own_ahead: own };
+            }
+        }
+        cursor
+    }
+
+    /// How many messages of others stand between here and the end.
+    pub fn behind(&self, log: &BroadcastLog) -> u32 {
+        log.said_before(log.end()).wrapping_sub(self.said).wrapping_sub(self.own_ahead)
     }
 
     /// The next message to send.
@@ -196,7 +223,6 @@ impl Cursor {
 
 #[cfg(test)]
 mod tests {
-    use super::super::log::NOBODY;
     use super::*;
 
     const ME: u64 = 1;

@@ -1,38 +1,60 @@
-//! The chat: who is there, who said what, and who is owed which bytes. Pure: it knows no socket
-//! and no clock, and hands out [`Action`]s instead of acting.
+//! The chat: who is there, in which room, who said what, and who is owed which bytes. Pure: it
+//! knows no socket and no clock, and hands out [`Action`]s instead of acting.
 //!
-//! What peers say goes into the room's [`log::BroadcastLog`] once; each peer has a
+//! What peers say goes into their room's [`log::BroadcastLog`] once; each peer has a
 //! [`cursor::Cursor`] in it. What is meant for one peer alone (greetings, answers, receipts, the
 //! rest of a message that a short write cut) stands in that peer's small private outbox, which is
-//! sent first. The same core relays for `--protocol lines` and `raw`, which have no names and no
-//! notices: nothing may be put into a stream there.
+//! sent first. The same core relays for `--protocol lines` and `raw`, which have one room, no names
+//! and no notices: nothing may be put into a stream there.
+//!
+//! Who is where is in this file, what is owed in `delivery`, what peers ask for in `talk`, what
+//! the operator does in `office`.
 
 pub mod cursor;
+mod delivery;
 pub mod log;
+pub mod names;
+mod office;
+mod peer;
+mod register;
 mod room;
+mod rooms;
+mod talk;
+pub mod words;
 
-use crate::handler::{Action, CloseReason, PeerId, Slices};
+pub use peer::ANSWERS_BYTES_MAX;
+pub use room::Slow;
+
+use crate::handler::{Action, CloseReason, PeerId};
 use crate::visible::visible_into;
 use crate::wire::Protocol;
-use cursor::Cursor;
+use peer::{NOT_A_MEMBER, Peer};
+use register::Register;
 use room::Room;
-use std::collections::VecDeque;
-use std::fmt::Write as _;
-use std::time::Duration;
+use rooms::{LOBBY, Rooms};
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt::Arguments;
+use std::io::Write as _;
+use std::time::{Duration, Instant};
 
 /// Size of a room's log in bytes, entries included. 1 MiB holds some ten thousand lines of a
 /// talk, which gives a slow reader time, once for all peers together.
 pub const LOG_BYTES: usize = 1024 * 1024;
 
-/// Up to so many members a room tells joins and leaves. A crowd of N that arrives would cost the
-/// square of N; from here on the count would be all that anybody reads anyway.
+/// Up to so many members a room tells joins, leaves and renames. A crowd of N that arrives would
+/// cost the square of N; from here on the count would be all that anybody reads anyway.
 pub const NOTICE_PEERS_MAX: usize = 128;
 
 /// How long a peer that is closed by our decision has to take the last words.
 pub const LAST_WORDS: Duration = Duration::from_secs(2);
 
-/// Longest prefix that a message gets: `<guest` and a 64-bit number, `> `, and the line's end.
-const PREFIX_LEN_MAX: usize = 32;
+/// With [`Slow::Pause`]: a reader that takes less than this in the stall timeout while it holds
+/// others up is closed, so that nobody can stop a room by being slow on purpose.
+const PROGRESS_BYTES_MIN: u64 = 4 * 1024;
+
+/// Longest prefix that a message gets: `<`, a name of 32 letters of at most 4 bytes, `> `, and the
+/// line's end.
+const PREFIX_LEN_MAX: usize = 132;
 
 /// The longest line, in bytes of text, that a log of `log_bytes` has room for: a room takes in at
 /// most a quarter of its log a sweep, so that is what one message may be.
@@ -40,12 +62,31 @@ pub const fn line_len_limit(log_bytes: usize) -> usize {
     Room::message_len_max(log_bytes).saturating_sub(PREFIX_LEN_MAX)
 }
 
+/// What holds for a whole server.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules {
+    /// What a message is.
+    pub protocol: Protocol,
+    /// Bytes of a line's text, at most [`line_len_limit`] of `log_bytes`.
+    pub line_len_max: usize,
+    /// Bytes of each room's log, entries included.
+    pub log_bytes: usize,
+    /// Rooms at once, the lobby included; at least 1.
+    pub rooms_max: usize,
+    /// Messages that a newcomer to a room gets (chat only); 0 for none.
+    pub history: usize,
+    /// What is done for a slow reader; not [`Slow::Skip`] in `lines` and `raw`.
+    pub slow: Slow,
+    /// See [`Slow::Pause`] and `PROGRESS_BYTES_MIN`.
+    pub stall_timeout: Duration,
+}
+
 /// What became of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Said {
-    /// It is in the log.
+    /// It was taken in.
     Yes,
-    /// The room is full until its sweep ends: say it again after `Action::Resume`.
+    /// It could not be taken in now: say it again after `Action::Resume`.
     Hold,
     /// With its control bytes made visible it is longer than a line may be.
     TooLong,
@@ -53,11 +94,11 @@ pub enum Said {
 
 /// All peers of a server and what they say to each other.
 pub struct Chat {
-    protocol: Protocol,
-    line_len_max: usize,
+    rules: Rules,
     /// By slot.
     peers: Vec<Option<Peer>>,
-    lobby: Room,
+    rooms: Rooms,
+    names: Register,
     /// Reads whole messages, is never closed, is told what it missed by its owner.
     console: Option<PeerId>,
     /// Peers whose outbox was filled since they were offered last.
@@ -67,103 +108,171 @@ pub struct Chat {
     actions: VecDeque<Action>,
     /// A message while it is put together.
     draft: Vec<u8>,
-    notices_lost: u64,
+    /// Bytes in all outboxes.
+    buffered: usize,
+    /// What was counted since the start.
+    pub counts: Counts,
+    /// How much each peer said since `/top` was asked last.
+    spoke: BTreeMap<PeerId, u64>,
+    top_since: Option<Instant>,
 }
 
-/// One peer.
-struct Peer {
-    serial: u64,
-    cursor: Cursor,
-    outbox: Option<Box<Outbox>>,
-    /// Its place among the room's members; `NOT_A_MEMBER` once it has left.
-    place: u32,
-}
-
-const NOT_A_MEMBER: u32 = u32::MAX;
-
-/// What is meant for one peer alone, and what is rare. Given back when it is empty.
-#[derive(Default)]
-struct Outbox {
-    bytes: Vec<u8>,
-    sent: usize,
-    /// Messages missed and not told yet.
-    missed: u64,
-    /// For who has left: where the log ends for it, and how much was said before that.
-    until: Option<(u64, u32)>,
+/// What a chat counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Messages said.
+    pub said: u64,
+    /// Messages that readers missed, summed over the readers.
+    pub missed: u64,
+    /// Notices for which a log had no room.
+    pub notices_lost: u64,
+    /// Private messages that found a full outbox.
+    pub undelivered: u64,
 }
 
 impl Chat {
-    /// An empty room. `line_len_max`: bytes of a line's text, at most [`line_len_limit`].
-    pub fn new(protocol: Protocol, line_len_max: usize, log_bytes: usize) -> Self {
-        assert!(line_len_max <= line_len_limit(log_bytes), "the log has room for a message");
+    /// An empty lobby.
+    pub fn new(rules: Rules) -> Self {
+        let limit = line_len_limit(rules.log_bytes);
+        assert!(rules.line_len_max <= limit, "the log has room for a message");
         Chat {
-            protocol,
-            line_len_max,
+            rules,
             peers: Vec::new(),
-            lobby: Room::new(log_bytes),
+            rooms: Rooms::new(rules.log_bytes, rules.slow),
+            names: Register::default(),
             console: None,
             answered: VecDeque::new(),
             released: Vec::new(),
             actions: VecDeque::new(),
             draft: Vec::new(),
-            notices_lost: 0,
+            buffered: 0,
+            counts: Counts::default(),
+            spoke: BTreeMap::new(),
+            top_since: None,
         }
     }
 
-    /// A peer comes in: it is greeted, the others are told (chat), and it hears what is said from
-    /// now on.
+    /// A peer comes into the lobby: it is greeted, the others are told (chat), it gets the last of
+    /// what was said, and hears what is said from now on.
     pub fn join(&mut self, peer: PeerId) {
-        self.notice_of(peer, "joined");
-        self.admit(peer);
-        if self.protocol == Protocol::Chat {
+        let history = if self.is_chat() { self.rules.history } else { 0 };
+        self.notice_of(LOBBY, format_args!("guest{} joined", peer.serial));
+        self.admit(peer, history);
+        if self.is_chat() {
             self.tell(peer, format_args!("you are guest{}", peer.serial));
         }
     }
 
-    /// The console comes in, unannounced.
-    pub fn join_console(&mut self, peer: PeerId) {
-        self.console = Some(peer);
-        self.admit(peer);
+    /// A peer does not come in: it is told why (chat) and closed.
+    pub fn refuse(&mut self, peer: PeerId, why: CloseReason, last_words: Arguments<'_>) {
+        self.admit(peer, 0);
+        self.stand_aside(peer);
+        self.close(peer, why, last_words);
     }
 
-    fn admit(&mut self, peer: PeerId) {
+    /// The console comes in, unannounced; into the lobby only where it `talks`.
+    pub fn join_console(&mut self, peer: PeerId, talks: bool) {
+        self.console = Some(peer);
+        self.admit(peer, 0);
+        if !talks {
+            self.stand_aside(peer);
+        }
+    }
+
+    /// Is owed nothing of any log, only answers.
+    fn stand_aside(&mut self, peer: PeerId) {
+        let Some(state) = self.get_mut(peer) else { return };
+        state.outbox.get_or_insert_default().until = Some((0, 0));
+        let (room, place) = (state.room, std::mem::replace(&mut state.place, NOT_A_MEMBER));
+        self.unseat(room, place);
+    }
+
+    fn admit(&mut self, peer: PeerId, history: usize) {
         let slot = peer.slot as usize;
         if self.peers.len() <= slot {
             self.peers.resize_with(slot + 1, || None);
         }
         debug_assert!(self.peers[slot].is_none(), "the slot's last tenant was closed");
-        let cursor = Cursor::at_end(&self.lobby.log);
-        let place = self.lobby.join(peer.slot);
-        self.peers[slot] = Some(Peer { serial: peer.serial, cursor, outbox: None, place });
+        let room = self.rooms.get_mut(LOBBY);
+        let cursor = room.begin(peer.serial, history);
+        let place = room.join(peer.slot, cursor.at());
+        let (serial, room) = (peer.serial, LOBBY);
+        self.peers[slot] = Some(Peer { serial, cursor, outbox: None, name: None, room, place });
     }
 
-    /// A message: a line without its ending in chat, with it in lines, what one recv brought in
-    /// raw. Everybody else is owed it.
-    pub fn say(&mut self, peer: PeerId, message: &[u8]) -> Said {
-        if self.get(peer).is_none_or(|state| state.place == NOT_A_MEMBER) {
+    /// A peer goes from its room to another one, at once: what was still pending from the old room
+    /// is dropped, and told in a receipt.
+    fn change_room(&mut self, peer: PeerId, to: u32) {
+        let name = self.name_of(peer);
+        let Some(state) = self.get_mut(peer) else { return };
+        let from = state.room;
+        let cursor = state.cursor;
+        let place = std::mem::replace(&mut state.place, NOT_A_MEMBER);
+        let carried = state.outbox.as_mut().map_or(0, |outbox| std::mem::take(&mut outbox.missed));
+        let old = self.rooms.get_mut(from);
+        let missed = carried + u64::from(cursor.behind(&old.log));
+        let old_name = old.name.clone();
+        self.unseat(from, place);
+        self.notice_of(from, format_args!("{name} left"));
+        if missed > 0 {
+            self.counts.missed += missed - carried;
+            let missed = peer::Messages(missed);
+            self.tell(peer, format_args!("you missed {missed}: you left {old_name}"));
+        }
+        self.notice_of(to, format_args!("{name} joined"));
+        let history = self.rules.history;
+        let room = self.rooms.get_mut(to);
+        let cursor = room.begin(peer.serial, history);
+        let place = room.join(peer.slot, cursor.at());
+        if let Some(state) = self.get_mut(peer) {
+            (state.cursor, state.room, state.place) = (cursor, to, place);
+        }
+        self.rooms.release(from);
+    }
+
+    /// A message: a line's text in chat, a line with its ending in lines, what one recv brought in
+    /// raw. Everybody else in the room is owed it.
+    pub fn say(&mut self, peer: PeerId, message: &[u8], now: Instant) -> Said {
+        let Some(state) = self.get(peer).filter(|state| state.is_member()) else {
+            return Said::Yes;
+        };
+        let (room, muted) = (state.room, state.is_muted());
+        if muted {
+            self.tell(peer, format_args!("you are muted"));
             return Said::Yes;
         }
-        self.draft.clear();
-        if self.protocol == Protocol::Chat {
-            if self.console == Some(peer) {
-                self.draft.extend_from_slice(b"<operator> ");
-            } else {
-                let _ = write!(Text(&mut self.draft), "<guest{}> ", peer.serial);
-            }
-            let prefix = self.draft.len();
-            visible_into(message, &mut self.draft);
-            if self.draft.len() - prefix > self.line_len_max {
+        self.say_in(room, peer, message, now)
+    }
+
+    /// The same in a room of which the speaker need not be a member.
+    fn say_in(&mut self, room: u32, peer: PeerId, message: &[u8], now: Instant) -> Said {
+        let mut draft = std::mem::take(&mut self.draft);
+        draft.clear();
+        if self.is_chat() {
+            let _ = write!(draft, "<{}> ", self.name_of(peer));
+            let prefix = draft.len();
+            visible_into(message, &mut draft);
+            if draft.len() - prefix > self.rules.line_len_max {
+                self.draft = draft;
                 return Said::TooLong;
             }
-            self.draft.push(b'\n');
+            draft.push(b'\n');
         } else {
-            self.draft.extend_from_slice(message);
+            draft.extend_from_slice(message);
         }
-        if !self.lobby.say(peer.serial, &[&self.draft]) {
+        let operator = self.console == Some(peer);
+        let said = self.rooms.get_mut(room).say(peer.serial, &draft, operator, now);
+        self.draft = draft;
+        self.rooms.queue(room);
+        if !said {
             return Said::Hold;
         }
-        let log = &self.lobby.log;
-        if let Some(Some(state)) = self.peers.get_mut(peer.slot as usize) {
+        self.counts.said += 1;
+        *self.spoke.entry(peer).or_default() += 1;
+        let log = &self.rooms.get_mut(room).log;
+        if let Some(Some(state)) = self.peers.get_mut(peer.slot as usize)
+            && state.room == room
+        {
             state.cursor.own_appended(log);
         }
         Said::Yes
@@ -171,118 +280,175 @@ impl Chat {
 
     /// True where this peer must not be read now; it is then resumed by an action.
     pub fn holds(&mut self, peer: PeerId) -> bool {
-        let full = self.lobby.is_full();
-        if full {
-            self.lobby.hold(peer);
+        let Chat { peers, rooms, .. } = self;
+        let Some(Some(state)) = peers.get_mut(peer.slot as usize) else { return false };
+        let room = rooms.get_mut(state.room);
+        if room.is_full() {
+            room.hold(peer);
+            return true;
+        }
+        let full = state.answers() >= ANSWERS_BYTES_MAX;
+        if let Some(outbox) = &mut state.outbox {
+            outbox.holds |= full;
         }
         full
     }
 
-    /// A notice to one peer alone; chat only.
-    pub fn tell(&mut self, peer: PeerId, notice: std::fmt::Arguments<'_>) {
-        if self.protocol != Protocol::Chat {
+    /// A notice to one peer alone: chat only, but the operator is told in every protocol.
+    pub fn tell(&mut self, peer: PeerId, notice: Arguments<'_>) {
+        self.answer(peer, format_args!("* {notice}"));
+    }
+
+    /// One line to one peer alone.
+    fn answer(&mut self, peer: PeerId, line: Arguments<'_>) {
+        if !self.is_chat() && self.console != Some(peer) {
             return;
         }
-        if let Some(state) = self.get_mut(peer) {
-            let outbox = state.outbox.get_or_insert_default();
-            let _ = writeln!(Text(&mut outbox.bytes), "* {notice}");
-            self.answered.push_back(peer);
+        let Some(state) = self.get_mut(peer) else { return };
+        let outbox = state.outbox.get_or_insert_default();
+        let before = outbox.bytes.len();
+        let _ = writeln!(outbox.bytes, "{line}");
+        let added = outbox.bytes.len() - before;
+        self.buffered += added;
+        self.answered.push_back(peer);
+    }
+
+    /// A notice to everybody in every room; chat only.
+    pub fn tell_all(&mut self, notice: &str) {
+        for room in self.rooms.indexes() {
+            self.notice(room, format_args!("{notice}"));
         }
     }
 
-    /// A notice to everybody; chat only.
-    pub fn tell_all(&mut self, notice: &str) {
-        if self.protocol == Protocol::Chat {
+    /// A notice to a room; chat only.
+    fn notice(&mut self, room: u32, notice: Arguments<'_>) {
+        if self.is_chat() {
             self.draft.clear();
-            let _ = writeln!(Text(&mut self.draft), "* {notice}");
-            self.notices_lost += u64::from(!self.lobby.notice(&self.draft));
+            let _ = writeln!(self.draft, "* {notice}");
+            let taken = self.rooms.get_mut(room).notice(&self.draft);
+            self.counts.notices_lost += u64::from(!taken);
+            self.rooms.queue(room);
+        }
+    }
+
+    /// A notice about a member, which a crowd is spared.
+    fn notice_of(&mut self, room: u32, notice: Arguments<'_>) {
+        if self.rooms.get_mut(room).members.len() <= NOTICE_PEERS_MAX {
+            self.notice(room, notice);
         }
     }
 
     /// A peer goes: it is owed what was said until now and hears nothing more; the others are told.
-    pub fn leave(&mut self, peer: PeerId) {
-        let end = self.lobby.log.end();
-        self.take_out(peer, (end, self.lobby.log.said_before(end)));
+    pub fn leave(&mut self, peer: PeerId, reason: Option<&str>) {
+        let Some(state) = self.get(peer) else { return };
+        let log = &self.rooms.get(state.room).log;
+        let end = (log.end(), log.said_before(log.end()));
+        self.take_out(peer, end, reason);
     }
 
-    /// A peer is thrown out: of the log it is owed nothing more, only what its outbox holds.
-    pub fn throw_out(&mut self, peer: PeerId) {
-        self.take_out(peer, (0, 0));
+    /// A peer is closed by our decision: it gets the rest of a cut message and the last words
+    /// (chat), and of its room's log nothing more.
+    pub fn close(&mut self, peer: PeerId, why: CloseReason, last_words: Arguments<'_>) {
+        self.tell(peer, last_words);
+        self.take_out(peer, (0, 0), None);
+        self.actions.push_back(Action::Finish { peer, why, within: LAST_WORDS });
     }
 
-    fn take_out(&mut self, peer: PeerId, until: (u64, u32)) {
+    fn take_out(&mut self, peer: PeerId, until: (u64, u32), reason: Option<&str>) {
+        let name = self.name_of(peer);
         let Some(state) = self.get_mut(peer) else { return };
         let outbox = state.outbox.get_or_insert_default();
         outbox.until = Some(outbox.until.map_or(until, |before| before.min(until)));
+        let room = state.room;
         let place = std::mem::replace(&mut state.place, NOT_A_MEMBER);
+        let named = state.name.take();
         if place == NOT_A_MEMBER {
             return;
         }
-        for (slot, place) in self.lobby.leave(place) {
-            if let Some(Some(moved)) = self.peers.get_mut(slot as usize) {
+        if let Some(named) = named {
+            self.names.give_back(&named);
+        }
+        self.unseat(room, place);
+        if self.console != Some(peer) {
+            match reason {
+                Some(reason) => self.notice_of(room, format_args!("{name} left: {reason}")),
+                None => self.notice_of(room, format_args!("{name} left")),
+            }
+        }
+    }
+
+    /// Frees a place among a room's members.
+    fn unseat(&mut self, room: u32, place: u32) {
+        let Chat { rooms, peers, .. } = self;
+        for (slot, place) in rooms.get_mut(room).leave(place) {
+            if let Some(Some(moved)) = peers.get_mut(slot as usize) {
                 moved.place = place;
             }
         }
-        if self.console != Some(peer) {
-            self.notice_of(peer, "left");
+        if rooms.get_mut(room).moved() {
+            rooms.queue(room);
         }
     }
 
     /// The connection is gone.
     pub fn gone(&mut self, peer: PeerId) {
+        self.spoke.remove(&peer);
         if self.get(peer).is_some() {
-            self.leave(peer);
-            self.peers[peer.slot as usize] = None;
+            self.leave(peer, None);
+            if let Some(state) = self.peers[peer.slot as usize].take() {
+                self.buffered -= state.outbox.map_or(0, |outbox| outbox.bytes.len());
+                self.rooms.release(state.room);
+            }
         }
         if self.console == Some(peer) {
             self.console = None;
         }
     }
 
-    fn notice_of(&mut self, peer: PeerId, what: &str) {
-        if self.lobby.members.len() <= NOTICE_PEERS_MAX {
-            self.tell_all(&format!("guest{} {what}", peer.serial));
-        }
+    /// When a room is to be looked at whose slowest reader holds the others up.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        let since = self.rooms.iter().filter_map(|room| room.held_up).map(|(since, _)| since);
+        since.min().map(|since| since + self.rules.stall_timeout)
     }
 
-    /// A peer that may be owed something, until none is left. A reader in `lines` or `raw` that
-    /// fell off the log is not offered but closed here.
-    pub fn next_dirty(&mut self) -> Option<PeerId> {
-        if let Some(peer) = self.answered.pop_front() {
-            return Some(peer);
-        }
-        loop {
-            let Chat { lobby, peers, released, actions, .. } = self;
-            let owed = |slot: u32, log: &log::BroadcastLog| {
-                let state = peers[slot as usize].as_ref();
-                state.is_some_and(|state| !state.cursor.is_done(log.end()))
-            };
-            let slot = lobby.next_dirty(owed, released);
-            actions.extend(released.drain(..).map(Action::Resume));
-            let slot = slot?;
-            let serial = self.peers[slot as usize].as_ref().map_or(0, |state| state.serial);
-            let peer = PeerId { serial, slot };
-            if !self.close_if_lagged(peer) {
-                return Some(peer);
+    /// Closes readers that hold a room up and make no progress worth the name.
+    pub fn expired(&mut self, now: Instant) {
+        for index in self.rooms.indexes() {
+            let room = self.rooms.get_mut(index);
+            let Some((since, offset)) = room.held_up else { continue };
+            if now < since + self.rules.stall_timeout {
+                continue;
+            }
+            room.held_up = None;
+            let (first, log) = (room.log.first(), &room.log);
+            let wanted = (offset + PROGRESS_BYTES_MIN).min(log.offset(log.end()));
+            let stalled: Vec<PeerId> = room
+                .members
+                .iter()
+                .filter_map(|&slot| Some((slot, self.peers[slot as usize].as_ref()?)))
+                .filter(|(_, state)| log.offset(state.cursor.at().max(first)) < wanted)
+                .map(|(slot, state)| PeerId { serial: state.serial, slot })
+                .collect();
+            for peer in stalled {
+                if self.console != Some(peer) {
+                    self.close(
+                        peer,
+                        CloseReason::Stalled,
+                        format_args!("closed: reading too slowly"),
+                    );
+                }
             }
         }
     }
 
-    /// In `lines` and `raw` a reader sees a gapless prefix, then the end.
-    fn close_if_lagged(&mut self, peer: PeerId) -> bool {
-        let first = self.lobby.log.first();
-        let lagged = self.protocol != Protocol::Chat
-            && self.console != Some(peer)
-            && self.get(peer).is_some_and(|state| {
-                let until = state.until(&self.lobby.log).0;
-                state.cursor.at() < first && !state.cursor.is_done(until)
-            });
-        if lagged {
-            self.throw_out(peer);
-            let why = CloseReason::Lagged;
-            self.actions.push_back(Action::Finish { peer, why, within: LAST_WORDS });
-        }
-        lagged
+    /// Bytes that a line's text may have.
+    pub fn line_len_max(&self) -> usize {
+        self.rules.line_len_max
+    }
+
+    /// Changes after how long a reader that holds a room up is closed.
+    pub fn set_stall_timeout(&mut self, timeout: Duration) {
+        self.rules.stall_timeout = timeout;
     }
 
     /// The next wish.
@@ -290,82 +456,28 @@ impl Chat {
         self.actions.pop_front()
     }
 
-    /// What a peer is owed: its outbox, then the log from its cursor. A peer that fell behind
-    /// (chat) goes on at the oldest message, after one line that says how many it missed.
-    pub fn pending<'a>(&'a mut self, peer: PeerId, slices: &mut Slices<'a>) {
-        self.close_if_lagged(peer);
-        let Chat { peers, lobby, .. } = self;
-        let Some(Some(state)) = peers.get_mut(peer.slot as usize) else { return };
-        if state.serial != peer.serial {
-            return;
-        }
-        let (until, until_said) = state.until(&lobby.log);
-        if let Some(missed) = state.cursor.skip(&lobby.log, peer.serial, until, until_said)
-            && missed > 0
-        {
-            state.outbox.get_or_insert_default().missed += u64::from(missed);
-        }
-        if let Some(outbox) = &mut state.outbox {
-            if outbox.sent == outbox.bytes.len() && outbox.missed > 0 {
-                outbox.tell_missed();
-            }
-            slices.push(&outbox.bytes[outbox.sent..]);
-            if outbox.missed > 0 {
-                // The receipt comes behind what is in the outbox and before the log goes on.
-                return;
-            }
-        }
-        state.cursor.pending(&lobby.log, peer.serial, until, slices);
+    /// Bytes in all outboxes together.
+    pub fn buffered(&self) -> usize {
+        self.buffered
     }
 
-    /// The kernel took `n` bytes of what `pending` gave last.
-    pub fn sent(&mut self, peer: PeerId, n: usize) {
-        let Chat { peers, lobby, .. } = self;
-        let Some(Some(state)) = peers.get_mut(peer.slot as usize) else { return };
-        let (until, _) = state.until(&lobby.log);
-        let mut n = n;
-        if let Some(outbox) = &mut state.outbox {
-            let own = n.min(outbox.bytes.len() - outbox.sent);
-            outbox.sent += own;
-            n -= own;
-            if outbox.sent < outbox.bytes.len() {
-                return;
-            }
-            outbox.bytes.clear();
-            outbox.sent = 0;
-            if outbox.missed == 0 && outbox.until.is_none() {
-                state.outbox = None;
-            }
-        }
-        if n == 0 {
-            return;
-        }
-        if let Some(rest) = state.cursor.sent(&lobby.log, peer.serial, until, n as u64) {
-            let outbox = state.outbox.get_or_insert_default();
-            lobby.log.bytes(rest).iter().for_each(|half| outbox.bytes.extend_from_slice(half));
+    /// What a peer is called.
+    pub fn name_of(&self, peer: PeerId) -> String {
+        match self.get(peer) {
+            _ if self.console == Some(peer) => "operator".to_owned(),
+            Some(Peer { name: Some(name), .. }) => name.written().to_owned(),
+            _ => format!("guest{}", peer.serial),
         }
     }
 
-    /// For a reader that copies: hands whole messages (author, two halves) to `take` from the
-    /// peer's cursor on, while it returns true. Returns how many messages it missed before them.
-    pub fn read(&mut self, peer: PeerId, mut take: impl FnMut(u64, [&[u8]; 2]) -> bool) -> u32 {
-        let Chat { peers, lobby, .. } = self;
-        let Some(Some(state)) = peers.get_mut(peer.slot as usize) else { return 0 };
-        let (until, until_said) = state.until(&lobby.log);
-        let log = &lobby.log;
-        let missed = state.cursor.skip(log, peer.serial, until, until_said);
-        while let Some(at) = state.cursor.pass(log, peer.serial, until) {
-            if !take(log.author(at), log.bytes(log.offset(at)..log.offset(at + 1))) {
-                break;
-            }
-        }
-        missed.unwrap_or(0)
+    fn is_chat(&self) -> bool {
+        self.rules.protocol == Protocol::Chat
     }
 
-    /// Bytes of the room's log with its entries.
+    /// Bytes of the greatest log with its entries.
     #[cfg(test)]
     pub(crate) fn log_size(&self) -> usize {
-        self.lobby.log.size()
+        self.rooms.iter().map(|room| room.log.size()).max().unwrap_or(0)
     }
 
     fn get(&self, peer: PeerId) -> Option<&Peer> {
@@ -376,35 +488,6 @@ impl Chat {
     fn get_mut(&mut self, peer: PeerId) -> Option<&mut Peer> {
         let state = self.peers.get_mut(peer.slot as usize)?.as_mut();
         state.filter(|state| state.serial == peer.serial)
-    }
-}
-
-impl Peer {
-    /// Where the log ends for this peer, and how much was said before that.
-    fn until(&self, log: &log::BroadcastLog) -> (u64, u32) {
-        let left = self.outbox.as_ref().and_then(|outbox| outbox.until);
-        left.unwrap_or_else(|| (log.end(), log.said_before(log.end())))
-    }
-}
-
-impl Outbox {
-    fn tell_missed(&mut self) {
-        self.bytes.clear();
-        self.sent = 0;
-        let missed = std::mem::take(&mut self.missed);
-        let messages = if missed == 1 { "message" } else { "messages" };
-        let _ =
-            writeln!(Text(&mut self.bytes), "* you missed {missed} {messages}: reading too slowly");
-    }
-}
-
-/// Formats straight into bytes; cannot fail.
-struct Text<'a>(&'a mut Vec<u8>);
-
-impl std::fmt::Write for Text<'_> {
-    fn write_str(&mut self, text: &str) -> std::fmt::Result {
-        self.0.extend_from_slice(text.as_bytes());
-        Ok(())
     }
 }
 

@@ -1,31 +1,77 @@
-//! One room: its log, its members, and the sweep that offers the log to each of them.
+//! One room: its log, its members, the sweep that offers the log to each of them, and the one
+//! point of decision about a full log.
 //!
 //! The promise to readers rests here. In a sweep every member is offered all there is; the log
 //! drops nothing that has not been through a whole sweep; and between the ends of two sweeps the
 //! room takes in at most a quarter of its log. So only a peer whose socket was full when its turn
-//! came can fall behind.
+//! came can fall behind. With [`Slow::Pause`] the log drops nothing that a member has not been
+//! sent, either, and talkers wait instead.
 
-use super::log::{BroadcastLog, ENTRY_BYTES};
+use super::cursor::Cursor;
+use super::log::{BroadcastLog, ENTRY_BYTES, NOBODY};
 use crate::handler::PeerId;
+use std::time::Instant;
 
 /// Parts of its log that a room takes in during one sweep, as a divisor. What has not been
 /// through a whole sweep is then at most half the log; the rest is the time that a full socket
 /// has to drain.
 const INTAKE_DIVISOR: usize = 4;
 
+/// With [`Slow::Pause`] the part of the log, as a divisor, that talkers leave for notices and for
+/// the operator, who would otherwise be silenced by the slowest reader.
+const RESERVE_DIVISOR: usize = 16;
+
+/// What is done for a reader that is slower than the room. docs/PROTOCOL.md has the promises.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Slow {
+    /// It skips what the log has dropped and is told how many messages that were. Chat only.
+    Skip,
+    /// It is closed: what it got is a gapless prefix.
+    Disconnect,
+    /// Nothing is dropped: who talks is not read until the slowest has caught up.
+    Pause,
+}
+
+impl Slow {
+    /// The word of the command line.
+    pub fn word(self) -> &'static str {
+        match self {
+            Slow::Skip => "skip",
+            Slow::Disconnect => "disconnect",
+            Slow::Pause => "pause",
+        }
+    }
+}
+
 pub(super) struct Room {
+    /// With its `#`.
+    pub(super) name: Box<str>,
     pub(super) log: BroadcastLog,
     /// Slots of the members.
     pub(super) members: Vec<u32>,
-    size_max: usize,
+    /// Peers that point at this room: the members, and who has left and is still owed something.
+    pub(super) tenants: usize,
+    /// Stands in the chat's list of rooms to sweep.
+    pub(super) queued: bool,
+    /// Bytes of its log; a smaller one is reached as messages come.
+    pub(super) size_max: usize,
+    slow: Slow,
     /// The place in `members` that the sweep under way looks at next.
     sweep: Option<Sweep>,
     /// Every message before this one was offered to every member that could be written to.
     offered: u64,
+    /// Every message before this one was sent to every member; only kept with `Slow::Pause`.
+    floor: u64,
+    /// Somebody was sent something since the floor was found.
+    floor_stale: bool,
+    /// Talkers wait for a floor that is stale: a sweep is to find it again.
+    floor_wanted: bool,
     /// Bytes said since the last sweep ended.
     intake: usize,
     /// A message was refused: nobody is read until the sweep ends.
     full: bool,
+    /// Since when the slowest reader holds the others up, and the offset that it stood at then.
+    pub(super) held_up: Option<(Instant, u64)>,
     /// Who is not read because the room is full, in the order they came.
     held: Vec<PeerId>,
 }
@@ -34,19 +80,29 @@ struct Sweep {
     next: usize,
     /// The log's end when it began.
     end: u64,
+    /// The least cursor seen.
+    floor: u64,
 }
 
 impl Room {
     /// `size_max`: bytes of the log with its entries; at least four times the longest message.
-    pub(super) fn new(size_max: usize) -> Self {
+    pub(super) fn new(name: &str, size_max: usize, slow: Slow) -> Self {
         Room {
+            name: name.into(),
             log: BroadcastLog::new(),
             members: Vec::new(),
+            tenants: 0,
+            queued: false,
             size_max,
+            slow,
             sweep: None,
             offered: 0,
+            floor: 0,
+            floor_stale: false,
+            floor_wanted: false,
             intake: 0,
             full: false,
+            held_up: None,
             held: Vec::new(),
         }
     }
@@ -66,52 +122,80 @@ impl Room {
     }
 
     /// Takes in what somebody said. False where the room is full: hold the talker and say it again.
-    pub(super) fn say(&mut self, author: u64, parts: &[&[u8]]) -> bool {
-        let size = parts.iter().map(|part| part.len()).sum::<usize>() + ENTRY_BYTES;
+    pub(super) fn say(
+        &mut self,
+        author: u64,
+        message: &[u8],
+        operator: bool,
+        now: Instant,
+    ) -> bool {
+        let size = message.len() + ENTRY_BYTES;
         let crowded = self.intake > 0 && self.intake + size > self.size_max / INTAKE_DIVISOR;
-        if crowded || !self.append(author, parts, size) {
+        let reserve = match self.slow {
+            Slow::Pause if !operator => self.size_max / RESERVE_DIVISOR,
+            _ => 0,
+        };
+        if crowded || !self.append(author, message, size, reserve) {
             self.full = true;
+            self.floor_wanted |= self.floor_stale;
+            if self.slow == Slow::Pause && !crowded && self.held_up.is_none() {
+                self.held_up = Some((now, self.log.offset(self.floor.max(self.log.first()))));
+            }
             return false;
         }
+        self.held_up = None;
         self.intake += size;
         true
     }
 
-    /// Takes in a notice, unless the log could only make room for it by dropping what somebody
-    /// has not been offered: then the notice is lost. Says whether it was taken.
+    /// Takes in a notice, unless the log could only make room for it by dropping what somebody is
+    /// still promised: then the notice is lost. Says whether it was taken.
     pub(super) fn notice(&mut self, text: &[u8]) -> bool {
-        self.append(super::log::NOBODY, &[text], text.len() + ENTRY_BYTES)
+        self.append(NOBODY, text, text.len() + ENTRY_BYTES, 0)
     }
 
-    /// The one point of decision about a full log: old messages go, but only offered ones.
-    fn append(&mut self, author: u64, parts: &[&[u8]], size: usize) -> bool {
-        while self.log.size() + size > self.size_max {
-            if self.log.first() >= self.offered {
+    /// The one point of decision about a full log: old messages go, but only those that nobody is
+    /// promised any more.
+    fn append(&mut self, author: u64, message: &[u8], size: usize, reserve: usize) -> bool {
+        let promised = match self.slow {
+            Slow::Skip | Slow::Disconnect => self.offered,
+            Slow::Pause => self.floor,
+        };
+        while self.log.size() + size > self.size_max - reserve {
+            if self.log.first() >= promised {
                 return false;
             }
             self.log.drop_first();
         }
-        self.log.append(author, parts);
+        self.log.append(author, &[message]);
         true
     }
 
-    /// The next member to offer the log to: one for whom `owed(slot)`. When a sweep ends, what was
-    /// held for it goes to `released`.
+    /// The next member to offer the log to: one whose cursor, `at(slot)`, is not at the end. When a
+    /// sweep ends, what was held for it goes to `released`.
     pub(super) fn next_dirty(
         &mut self,
-        owed: impl Fn(u32, &BroadcastLog) -> bool,
+        at: impl Fn(u32) -> u64,
         released: &mut Vec<PeerId>,
     ) -> Option<u32> {
-        while self.offered < self.log.end() || self.sweep.is_some() {
+        while self.offered < self.log.end() || self.sweep.is_some() || self.floor_wanted {
             let end = self.log.end();
-            let sweep = self.sweep.get_or_insert(Sweep { next: 0, end });
+            if self.sweep.is_none() {
+                self.sweep = Some(Sweep { next: 0, end, floor: end });
+                self.floor_stale = false;
+                self.floor_wanted = false;
+            }
+            let Some(sweep) = &mut self.sweep else { unreachable!("just made") };
             while let Some(&slot) = self.members.get(sweep.next) {
                 sweep.next += 1;
-                if owed(slot, &self.log) {
+                let at = at(slot);
+                sweep.floor = sweep.floor.min(at);
+                if at < end {
                     return Some(slot);
                 }
             }
             self.offered = sweep.end;
+            self.floor = sweep.floor;
             self.sweep = None;
             self.intake = 0;
             self.full = false;
@@ -120,9 +204,29 @@ impl Room {
         None
     }
 
+    /// A member was sent something, or is gone. Says whether talkers wait for that, so that the
+    /// room must be swept.
+    pub(super) fn moved(&mut self) -> bool {
+        self.floor_stale |= self.slow == Slow::Pause;
+        self.floor_wanted |= self.floor_stale && self.full;
+        self.floor_wanted
+    }
+
+    /// Where a newcomer begins: `history` messages back, but at most half of what a log may be,
+    /// so that nobody falls behind at once.
+    pub(super) fn begin(&self, author: u64, history: usize) -> Cursor {
+        Cursor::with_history(&self.log, author, history, self.size_max / 2)
+    }
+
     /// Adds a member and returns its place.
-    pub(super) fn join(&mut self, slot: u32) -> u32 {
+    pub(super) fn join(&mut self, slot: u32, cursor: u64) -> u32 {
         self.members.push(slot);
+        self.tenants += 1;
+        // It may begin with history that the others have been sent.
+        self.floor = self.floor.min(cursor);
+        if let Some(sweep) = &mut self.sweep {
+            sweep.floor = sweep.floor.min(cursor);
+        }
         self.members.len() as u32 - 1
     }
 
@@ -151,19 +255,23 @@ impl Room {
         moved
     }
 }
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn room_of(members: u32) -> Room {
-        let mut room = Room::new(1_000);
-        (0..members).for_each(|slot| assert_eq!(room.join(slot), slot));
+        let mut room = Room::new("#lobby", 1_000, Slow::Skip);
+        (0..members).for_each(|slot| assert_eq!(room.join(slot, 0), slot));
         room
     }
 
-    fn everybody(_: u32, _: &BroadcastLog) -> bool {
-        true
+    /// Nobody has been sent anything.
+    fn everybody(_: u32) -> u64 {
+        0
+    }
+
+    fn say(room: &mut Room, message: &[u8]) -> bool {
+        room.say(7, message, false, Instant::now())
     }
 
     #[test]
@@ -171,7 +279,7 @@ mod tests {
         for seen in 0..=6 {
             for leaver in 0..6u32 {
                 let mut room = room_of(6);
-                assert!(room.say(99, &[b"x\n"]));
+                assert!(say(&mut room, b"x\n"));
                 let mut offered: Vec<u32> = (0..seen)
                     .map(|_| room.next_dirty(everybody, &mut Vec::new()).expect("six members"))
                     .collect();
@@ -198,9 +306,9 @@ mod tests {
         let mut room = room_of(2);
         let talker = PeerId { serial: 7, slot: 0 };
         let line = [b'x'; 76];
-        assert!(room.say(7, &[&line]));
-        assert!(room.say(7, &[&line]));
-        assert!(!room.say(7, &[&line]), "a quarter of 1,000 bytes is 250");
+        assert!(say(&mut room, &line));
+        assert!(say(&mut room, &line));
+        assert!(!say(&mut room, &line), "a quarter of 1,000 bytes is 250");
         assert!(room.is_full());
         room.hold(talker);
         let mut released = Vec::new();
@@ -209,7 +317,7 @@ mod tests {
         assert!(released.is_empty() && room.is_full());
         assert_eq!(room.next_dirty(everybody, &mut released), None);
         assert_eq!(released, [talker]);
-        assert!(room.say(7, &[&line]));
+        assert!(say(&mut room, &line));
     }
 
     #[test]
@@ -219,7 +327,7 @@ mod tests {
         let mut taken = 0;
         let mut unoffered_from = 0;
         for _ in 0..200 {
-            while room.say(7, &[&line]) {
+            while say(&mut room, &line) {
                 taken += 1;
             }
             assert!(room.log.first() <= unoffered_from, "dropped what was not offered");

@@ -1,6 +1,7 @@
 //! The chat's promises, without a socket: who is owed which bytes after which writes.
 
 use super::*;
+use crate::handler::Slices;
 
 const LINE_MAX: usize = 64;
 
@@ -8,10 +9,31 @@ fn peer(serial: u64) -> PeerId {
     PeerId { serial, slot: serial as u32 - 1 }
 }
 
+fn rules(protocol: Protocol) -> Rules {
+    Rules {
+        protocol,
+        line_len_max: LINE_MAX,
+        log_bytes: LOG_BYTES,
+        rooms_max: 4,
+        history: 0,
+        slow: if protocol == Protocol::Chat { Slow::Skip } else { Slow::Disconnect },
+        stall_timeout: Duration::from_secs(60),
+    }
+}
+
 fn chat_of(protocol: Protocol, peers: u64) -> Chat {
-    let mut chat = Chat::new(protocol, LINE_MAX, LOG_BYTES);
+    chat_with(rules(protocol), peers)
+}
+
+fn chat_with(rules: Rules, peers: u64) -> Chat {
+    let mut chat = Chat::new(rules);
     (1..=peers).for_each(|serial| chat.join(peer(serial)));
     chat
+}
+
+/// A line of a peer, heard now.
+fn say(chat: &mut Chat, peer: PeerId, text: &[u8]) -> Said {
+    chat.say(peer, text, Instant::now())
 }
 
 /// The kernel takes at most `n` bytes of what is pending.
@@ -46,7 +68,7 @@ fn overflow(chat: &mut Chat, talker: PeerId) -> usize {
     let line = [b'x'; LINE_MAX];
     let mut lines = 0;
     while lines * LINE_MAX < 2 * LOG_BYTES {
-        match chat.say(talker, &line) {
+        match say(chat, talker, &line) {
             Said::Yes => lines += 1,
             Said::Hold => sweep(chat),
             Said::TooLong => panic!("a line of the limit is not too long"),
@@ -67,8 +89,8 @@ fn a_newcomer_is_greeted_and_told_to_the_others_only() {
 fn nobody_hears_own_words_and_everybody_else_does() {
     let mut chat = chat_of(Protocol::Chat, 3);
     (1..=3).for_each(|serial| drop(take_all(&mut chat, peer(serial), 999)));
-    assert_eq!(chat.say(peer(1), b"hello"), Said::Yes);
-    assert_eq!(chat.say(peer(2), b"hi"), Said::Yes);
+    assert_eq!(say(&mut chat, peer(1), b"hello"), Said::Yes);
+    assert_eq!(say(&mut chat, peer(2), b"hi"), Said::Yes);
     assert_eq!(take_all(&mut chat, peer(1), 999), "<guest2> hi\n");
     assert_eq!(take_all(&mut chat, peer(2), 999), "<guest1> hello\n");
     assert_eq!(take_all(&mut chat, peer(3), 999), "<guest1> hello\n<guest2> hi\n");
@@ -80,11 +102,11 @@ fn an_answer_never_stands_inside_a_message_whatever_the_short_writes() {
         for then in 1..8 {
             let mut chat = chat_of(Protocol::Chat, 2);
             take_all(&mut chat, peer(1), 999);
-            chat.say(peer(2), b"one two three");
-            chat.say(peer(2), b"four");
+            say(&mut chat, peer(2), b"one two three");
+            say(&mut chat, peer(2), b"four");
             let mut got = take(&mut chat, peer(1), first);
             chat.tell(peer(1), format_args!("an answer"));
-            chat.say(peer(2), b"five");
+            say(&mut chat, peer(2), b"five");
             got.extend(take_all(&mut chat, peer(1), then).into_bytes());
             let got = String::from_utf8(got).unwrap();
             let mut lines: Vec<&str> = got.lines().collect();
@@ -101,8 +123,8 @@ fn who_falls_behind_gets_one_receipt_for_exactly_what_it_missed() {
     for cut in [0, 5, 17] {
         let mut chat = chat_of(Protocol::Chat, 3);
         take_all(&mut chat, peer(1), 999);
-        chat.say(peer(3), b"a message to be cut");
-        chat.say(peer(1), b"own words do not count");
+        say(&mut chat, peer(3), b"a message to be cut");
+        say(&mut chat, peer(1), b"own words do not count");
         let mut got = take(&mut chat, peer(1), cut);
         let said = overflow(&mut chat, peer(2)) + 1;
         got.extend(take_all(&mut chat, peer(1), 4_000).into_bytes());
@@ -118,7 +140,7 @@ fn who_falls_behind_gets_one_receipt_for_exactly_what_it_missed() {
 #[test]
 fn in_lines_who_falls_behind_sees_a_gapless_prefix_and_the_end() {
     let mut chat = chat_of(Protocol::Lines, 2);
-    chat.say(peer(2), b"first\n");
+    say(&mut chat, peer(2), b"first\n");
     let mut got = take(&mut chat, peer(1), 3);
     overflow(&mut chat, peer(2));
     let finish = Action::Finish { peer: peer(1), why: CloseReason::Lagged, within: LAST_WORDS };
@@ -132,9 +154,9 @@ fn in_lines_who_falls_behind_sees_a_gapless_prefix_and_the_end() {
 fn who_left_is_owed_what_was_said_before_and_nothing_after() {
     let mut chat = chat_of(Protocol::Chat, 2);
     take_all(&mut chat, peer(1), 999);
-    chat.say(peer(2), b"before");
-    chat.leave(peer(1));
-    chat.say(peer(2), b"after");
+    say(&mut chat, peer(2), b"before");
+    chat.leave(peer(1), None);
+    say(&mut chat, peer(2), b"after");
     assert_eq!(take_all(&mut chat, peer(1), 3), "<guest2> before\n");
     assert_eq!(take_all(&mut chat, peer(2), 999), "* you are guest2\n* guest1 left\n");
 }
@@ -143,11 +165,10 @@ fn who_left_is_owed_what_was_said_before_and_nothing_after() {
 fn who_is_thrown_out_gets_the_rest_of_a_cut_message_and_its_last_words_only() {
     let mut chat = chat_of(Protocol::Chat, 2);
     take_all(&mut chat, peer(1), 999);
-    chat.say(peer(2), b"cut here");
-    chat.say(peer(2), b"never sent");
+    say(&mut chat, peer(2), b"cut here");
+    say(&mut chat, peer(2), b"never sent");
     let mut got = take(&mut chat, peer(1), 4);
-    chat.tell(peer(1), format_args!("goodbye"));
-    chat.throw_out(peer(1));
+    chat.close(peer(1), CloseReason::Kicked, format_args!("goodbye"));
     got.extend(take_all(&mut chat, peer(1), 999).into_bytes());
     assert_eq!(String::from_utf8(got).unwrap(), "<guest2> cut here\n* goodbye\n");
 }
@@ -162,15 +183,15 @@ fn a_crowd_is_not_told_of_each_newcomer() {
 #[test]
 fn a_line_that_grows_over_the_limit_when_it_is_made_visible_is_too_long() {
     let mut chat = chat_of(Protocol::Chat, 1);
-    assert_eq!(chat.say(peer(1), &[0x1b; LINE_MAX / 4]), Said::Yes);
-    assert_eq!(chat.say(peer(1), &[0x1b; LINE_MAX / 4 + 1]), Said::TooLong);
+    assert_eq!(say(&mut chat, peer(1), &[0x1b; LINE_MAX / 4]), Said::Yes);
+    assert_eq!(say(&mut chat, peer(1), &[0x1b; LINE_MAX / 4 + 1]), Said::TooLong);
 }
 
 #[test]
 fn a_talker_that_is_read_late_does_not_lag_behind_itself() {
     let mut chat = chat_of(Protocol::Chat, 2);
     take_all(&mut chat, peer(1), 999);
-    chat.say(peer(2), b"one message not read yet");
+    say(&mut chat, peer(2), b"one message not read yet");
     let said = overflow(&mut chat, peer(1));
     let got = take_all(&mut chat, peer(1), 999);
     assert_eq!(got, "* you missed 1 message: reading too slowly\n", "of {said} own ones");
@@ -179,10 +200,171 @@ fn a_talker_that_is_read_late_does_not_lag_behind_itself() {
 #[test]
 fn a_slot_that_is_used_again_owes_nothing_of_its_last_tenant() {
     let mut chat = chat_of(Protocol::Chat, 2);
-    chat.say(peer(2), b"for the first tenant");
+    say(&mut chat, peer(2), b"for the first tenant");
     chat.gone(peer(1));
     let next = PeerId { serial: 9, slot: 0 };
     chat.join(next);
     assert_eq!(take_all(&mut chat, next, 999), "* you are guest9\n");
     assert_eq!(take(&mut chat, peer(1), 999), b"", "the stale id is owed nothing");
+}
+
+fn hear(chat: &mut Chat, peer: PeerId, line: &str) {
+    assert_eq!(chat.hear(peer, line.as_bytes(), Instant::now()), Said::Yes);
+}
+
+/// A chat whose peers have read their greetings.
+fn quiet(rules: Rules, peers: u64) -> Chat {
+    let mut chat = chat_with(rules, peers);
+    (1..=peers).for_each(|serial| drop(take_all(&mut chat, peer(serial), 9_999)));
+    chat
+}
+
+#[test]
+fn a_rename_is_told_to_the_room_and_names_the_next_words() {
+    let mut chat = quiet(rules(Protocol::Chat), 2);
+    hear(&mut chat, peer(1), "/nick Ada");
+    hear(&mut chat, peer(1), "hello");
+    assert_eq!(take_all(&mut chat, peer(2), 7), "* guest1 is now Ada\n<Ada> hello\n");
+    hear(&mut chat, peer(2), "/nick ADA");
+    assert_eq!(take_all(&mut chat, peer(2), 999), "* ADA is taken\n");
+    chat.leave(peer(1), None);
+    hear(&mut chat, peer(2), "/nick ADA");
+    assert!(take_all(&mut chat, peer(2), 999).starts_with("* you are ADA\n"));
+}
+
+#[test]
+fn who_changes_rooms_gets_a_receipt_for_what_it_leaves_and_the_new_rooms_history() {
+    let mut chat = quiet(Rules { history: 2, ..rules(Protocol::Chat) }, 3);
+    hear(&mut chat, peer(3), "/join #dev");
+    for text in ["one", "two", "three"] {
+        hear(&mut chat, peer(3), text);
+    }
+    hear(&mut chat, peer(2), "said in the lobby");
+    hear(&mut chat, peer(2), "and more");
+    hear(&mut chat, peer(1), "own words do not count");
+    let cut = take(&mut chat, peer(1), 5);
+    assert_eq!(cut, b"* gue");
+    hear(&mut chat, peer(1), "/join #dev");
+    assert_eq!(
+        take_all(&mut chat, peer(1), 9),
+        "st3 left\n* you missed 2 messages: you left #lobby\n* you are in #dev, 2 members\n\
+         <guest3> two\n<guest3> three\n* guest1 joined\n"
+    );
+}
+
+#[test]
+fn a_newcomer_gets_the_last_messages_but_notices_do_not_count() {
+    let mut chat = quiet(Rules { history: 2, ..rules(Protocol::Chat) }, 2);
+    for text in ["one", "two", "three"] {
+        hear(&mut chat, peer(1), text);
+    }
+    chat.join(peer(3));
+    assert_eq!(
+        take_all(&mut chat, peer(3), 999),
+        "* you are guest3\n<guest1> two\n<guest1> three\n* guest3 joined\n"
+    );
+}
+
+#[test]
+fn a_private_word_is_seen_by_both_and_by_nobody_else() {
+    let mut chat = quiet(rules(Protocol::Chat), 3);
+    hear(&mut chat, peer(1), "/msg guest2 psst");
+    assert_eq!(take_all(&mut chat, peer(1), 999), "[to guest2] psst\n");
+    assert_eq!(take_all(&mut chat, peer(2), 999), "[guest1] psst\n");
+    assert_eq!(take_all(&mut chat, peer(3), 999), "");
+}
+
+#[test]
+fn others_private_words_never_keep_a_peer_from_being_read() {
+    let mut chat = quiet(rules(Protocol::Chat), 2);
+    let mut refused = 0;
+    for _ in 0..200 {
+        hear(&mut chat, peer(1), "/msg guest2 sixty bytes of private words that nobody takes away");
+        refused += take_all(&mut chat, peer(1), 9_999).matches("not delivered").count();
+    }
+    assert!(refused > 100, "the sender is told");
+    assert!(!chat.holds(peer(2)), "and its victim is read");
+}
+
+#[test]
+fn who_does_not_take_its_own_answers_is_not_read_until_it_does() {
+    let mut chat = quiet(rules(Protocol::Chat), 1);
+    let mut asked = 0;
+    while chat.hear(peer(1), b"/ping a-word-of-some-length", Instant::now()) == Said::Yes {
+        asked += 1;
+    }
+    assert!(asked > 50 && chat.holds(peer(1)));
+    assert_eq!(take_all(&mut chat, peer(1), 999).lines().count(), asked);
+    assert_eq!(chat.next_action(), Some(Action::Resume(peer(1))));
+    assert_eq!(chat.buffered(), 0);
+}
+
+#[test]
+fn with_pause_nothing_is_lost_and_talkers_wait_for_the_slowest() {
+    let slow = Rules { slow: Slow::Pause, ..rules(Protocol::Lines) };
+    let mut chat = quiet(slow, 3);
+    let (mut said, mut held) = (0, false);
+    for _ in 0..200_000 {
+        match say(&mut chat, peer(1), format!("{said}\n").as_bytes()) {
+            Said::Yes => said += 1,
+            Said::Hold => {
+                assert!(chat.holds(peer(1)));
+                let before = chat.rooms.get(LOBBY).log.end();
+                drop(take_all(&mut chat, peer(2), 99_999)); // the fast one
+                sweep(&mut chat);
+                if chat.rooms.get(LOBBY).log.end() == before && chat.next_action().is_none() {
+                    held = true;
+                    break;
+                }
+                while chat.next_action().is_some() {}
+                if chat.rooms.get(LOBBY).log.size() > LOG_BYTES / 10 * 9 {
+                    held = true;
+                    break;
+                }
+            }
+            Said::TooLong => unreachable!(),
+        }
+    }
+    assert!(held, "the room is full while one reader takes nothing");
+    let got = take_all(&mut chat, peer(3), 4_000);
+    let expected: String = (0..said).map(|number| format!("{number}\n")).collect();
+    assert_eq!(got, expected, "every line, in order");
+    take_all(&mut chat, peer(2), 99_999);
+    if say(&mut chat, peer(1), b"on\n") == Said::Hold {
+        sweep(&mut chat);
+        assert_eq!(say(&mut chat, peer(1), b"on\n"), Said::Yes, "and the talk goes on");
+    }
+}
+
+#[test]
+fn who_holds_a_room_up_and_takes_next_to_nothing_is_closed() {
+    let slow = Rules { slow: Slow::Pause, ..rules(Protocol::Lines) };
+    let mut chat = quiet(slow, 2);
+    let line = [b'x'; LINE_MAX];
+    let start = Instant::now();
+    for _ in 0..100_000 {
+        if chat.say(peer(1), &line, start) == Said::Hold {
+            sweep(&mut chat);
+        }
+    }
+    let deadline = chat.next_deadline().expect("the room is held up");
+    assert_eq!(deadline, start + slow.stall_timeout);
+    take(&mut chat, peer(2), 4_000);
+    chat.expired(deadline);
+    let finish = |peer| Action::Finish { peer, why: CloseReason::Stalled, within: LAST_WORDS };
+    let wishes: Vec<Action> = std::iter::from_fn(|| chat.next_action()).collect();
+    assert!(wishes.contains(&finish(peer(2))) && !wishes.contains(&finish(peer(1))));
+    sweep(&mut chat);
+    assert_eq!(chat.say(peer(1), &line, deadline), Said::Yes);
+}
+
+#[test]
+fn an_empty_room_is_gone_with_its_history_and_there_are_not_too_many() {
+    let mut chat = quiet(Rules { rooms_max: 2, ..rules(Protocol::Chat) }, 2);
+    hear(&mut chat, peer(1), "/join #dev");
+    hear(&mut chat, peer(2), "/join #ops");
+    assert!(take_all(&mut chat, peer(2), 999).contains("* there are enough rooms"));
+    hear(&mut chat, peer(1), "/join #lobby");
+    hear(&mut chat, peer(2), "/join #ops");
+    assert!(take_all(&mut chat, peer(2), 999).contains("* you are in #ops, 1 member\n"));
 }

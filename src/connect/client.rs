@@ -6,6 +6,7 @@ use super::{Ended, Error, Options};
 use crate::handler::{
     Action, Call, CloseReason, Datagram, Handler, Origin, PeerId, Signal, Slices, Taken,
 };
+use crate::stats::Stats;
 use crate::wire::{self, LINE_LEN_MAX, Lines, Protocol, Refused};
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
@@ -22,6 +23,8 @@ const AHEAD_BYTES: usize = 64 * 1024;
 /// The program of `reactor connect`.
 pub(super) struct Client {
     server: String,
+    /// What to be called, where the protocol has names.
+    name: Option<String>,
     protocol: Protocol,
     turn_timeout: Option<Duration>,
     /// Not tried yet; the first is being dialed or connected.
@@ -57,6 +60,7 @@ impl Client {
     pub(super) fn new(options: &Options) -> Self {
         let mut client = Client {
             server: options.server.clone(),
+            name: options.name.clone(),
             protocol: options.protocol,
             turn_timeout: options.turn_timeout,
             addresses: options.addresses.iter().copied().collect(),
@@ -199,6 +203,10 @@ impl Handler for Client {
             self.console = Some(peer);
         } else {
             self.link = Some(peer);
+            if let Some(name) = &self.name {
+                self.ahead.end().extend_from_slice(format!("/nick {name}\n").as_bytes());
+                self.dirty.push_back(peer);
+            }
             self.free_console();
         }
     }
@@ -286,6 +294,8 @@ impl Handler for Client {
         }
     }
 
+    fn reported(&mut self, _: &Stats) {}
+
     fn expired(&mut self, now: Instant) {
         if matches!(self.turn, Turn::Theirs(Some(deadline)) if deadline <= now) {
             log::warn!("no answer in time; the next line goes out all the same");
@@ -331,6 +341,10 @@ impl Handler for Client {
             self.free_console();
         }
     }
+
+    fn buffered(&self) -> usize {
+        self.ahead.pending().len()
+    }
 }
 
 #[cfg(test)]
@@ -343,6 +357,7 @@ mod tests {
     fn client() -> Client {
         let addresses = [1, 2].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
         Client::new(&Options {
+            name: None,
             server: "two".to_owned(),
             addresses: addresses.to_vec(),
             udp: false,

@@ -5,6 +5,7 @@ use super::{Ended, Error};
 use crate::handler::{
     Action, CloseReason, Datagram, Handler, Origin, PeerId, Signal, Slices, Taken,
 };
+use crate::stats::Stats;
 use crate::wire::{self, Lines, Refused};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -185,6 +186,8 @@ impl Handler for DatagramClient {
         }
     }
 
+    fn reported(&mut self, _: &Stats) {}
+
     fn expired(&mut self, now: Instant) {
         if self.deadline.is_some_and(|deadline| deadline <= now) {
             self.deadline = None;
@@ -214,6 +217,11 @@ impl Handler for DatagramClient {
         if self.unanswered < UNANSWERED_MAX {
             self.go_on();
         }
+    }
+
+    /// There is nobody but the console.
+    fn buffered(&self) -> usize {
+        0
     }
 }
 

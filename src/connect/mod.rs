@@ -5,6 +5,7 @@ mod datagrams;
 mod outgoing;
 mod screen;
 
+use crate::chat::names;
 use crate::handler::{CloseReason, Signal};
 use crate::log_queue::LogQueue;
 use crate::os::Os;
@@ -21,6 +22,8 @@ use std::time::Duration;
 pub struct Options {
     /// The server as it was typed, for what is told.
     pub server: String,
+    /// What to be called (chat).
+    pub name: Option<String>,
     /// Its addresses, to be tried in turn; at least one.
     pub addresses: Vec<SocketAddr>,
     /// Datagrams instead of a stream.
@@ -31,6 +34,11 @@ pub struct Options {
     pub turn_timeout: Option<Duration>,
     /// stdout is a terminal: bytes are made visible before they reach it.
     pub stdout_is_terminal: bool,
+}
+
+/// Why a name cannot be taken, in one line; a server checks it by the same rules.
+pub fn check_name(name: &str) -> Result<(), String> {
+    names::check(name).map(drop).map_err(|refusal| refusal.to_string())
 }
 
 /// Why `connect` did not end well.

@@ -39,6 +39,10 @@ const BOTH: Interest = Interest::READABLE.add(Interest::WRITABLE);
 pub struct Settings {
     /// `[::]` does not take IPv4 as well (IPV6_V6ONLY, ipv6(7)).
     pub ipv6_only: bool,
+    /// SO_SNDBUF of accepted connections in bytes, socket(7): Linux doubles it for its own
+    /// bookkeeping and lowers it to `net.core.wmem_max`. 0 leaves it to the system, which lets it
+    /// grow (`net.ipv4.tcp_wmem`, 4 MiB).
+    pub send_buffer: usize,
 }
 
 /// The real system.
@@ -157,6 +161,10 @@ impl Os for MioOs {
         socket.set_reuse_address(true)?;
         if at.is_ipv6() {
             socket.set_only_v6(self.settings.ipv6_only || !at.ip().is_unspecified())?;
+        }
+        if self.settings.send_buffer > 0 {
+            // Accepted sockets have it from their listener: one call instead of one each.
+            socket.set_send_buffer_size(self.settings.send_buffer)?;
         }
         socket.bind(&at.into())?;
         socket.listen(BACKLOG)?;

@@ -3,6 +3,7 @@
 
 use super::Reactor;
 use super::conn::{Input, Output, Phase};
+use crate::handler::{CloseReason, PeerId};
 use crate::os::{Os, Source};
 
 /// What the loop knows of a source, for the invariant that no edge is lost.
@@ -51,6 +52,48 @@ impl<O: Os> Reactor<O> {
             Source::Signals => both(false),
             Source::Log => both(self.log_ready),
         }
+    }
+
+    /// Asserts that what is counted is what there is, and that whoever is blocked has a clock and
+    /// the clock a timer, or a try that is due.
+    pub(crate) fn assert_limits(&self) {
+        let kept: usize = self.conns.iter().map(|(_, conn)| conn.kept_bytes()).sum();
+        assert_eq!(self.kept_bytes, kept, "bytes of kept input");
+        for (slot, conn) in &self.conns {
+            let peer = conn.id(slot as u32);
+            let stall = self.stalls.all().find(|(blocked, _)| *blocked == peer);
+            let open = matches!(conn.phase, Phase::Open) && !conn.console;
+            assert!(open || stall.is_none(), "{peer}: a clock for none that is open");
+            let Some((_, stall)) = stall else {
+                let owed = open && conn.output != Output::Ended;
+                assert!(conn.writable || !owed, "{peer}: blocked, and nobody looks at the clock");
+                continue;
+            };
+            match stall.armed {
+                Some(at) => {
+                    assert!(at <= stall.since + self.stalls.timeout, "{peer}: the timer is late");
+                    assert!(self.timers.is_armed(peer), "{peer}: no timer");
+                }
+                None => assert!(conn.writable, "{peer}: neither a timer nor a try"),
+            }
+        }
+        assert!(self.stalls.all().count() <= self.conns.len(), "a clock for one that is gone");
+    }
+
+    /// Bytes of memory in the kept input of all connections that a limit may close.
+    pub(crate) fn kept_all(&self) -> usize {
+        let console = self.conns.iter().find(|(_, conn)| conn.console);
+        let kept = console.and_then(|(_, conn)| conn.kept.as_ref());
+        self.kept_bytes - kept.map_or(0, |kept| kept.bytes.capacity())
+    }
+
+    /// Who is closed by the next sweep, and why.
+    pub(crate) fn doomed(&self) -> Vec<(PeerId, CloseReason)> {
+        let why = |peer: &PeerId| match self.conns[peer.slot as usize].phase {
+            Phase::Doomed(why) => (*peer, why),
+            _ => panic!("{peer} is in the list and not doomed"),
+        };
+        self.doomed.iter().map(why).collect()
     }
 
     /// The most that one connection keeps of its input, in bytes.

@@ -126,6 +126,12 @@ impl<S> Conn<S> {
         PeerId { serial: self.serial, slot }
     }
 
+    /// What its kept input takes of memory, in bytes: a buffer that was long stays so while it is
+    /// in use, whatever stands in it.
+    pub(super) fn kept_bytes(&self) -> usize {
+        self.kept.as_ref().map_or(0, |kept| kept.bytes.capacity())
+    }
+
     /// Takes an event's hints in. Says whether the connection (wants to be read, became writable).
     pub(super) fn note(&mut self, hints: Hints) -> (bool, bool) {
         if hints.any(Hints::ENDED.with(Hints::URGENT)) {

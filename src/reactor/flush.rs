@@ -38,7 +38,7 @@ impl<O: Os> Reactor<O> {
     }
 
     fn visit<H: Handler>(&mut self, peer: PeerId, sends: &mut usize, handler: &mut H) -> Visit {
-        let Reactor { os, conns, stats, .. } = self;
+        let Reactor { os, conns, stats, stalls, timers, .. } = self;
         let Some(conn) = conns.get_mut(peer.slot as usize) else { return Visit::Over };
         let may_write = matches!(conn.phase, Phase::Open | Phase::Flushing(_));
         if conn.serial != peer.serial || !may_write {
@@ -49,6 +49,8 @@ impl<O: Os> Reactor<O> {
             self.flushed(peer);
             return Visit::Over;
         }
+        // Who is finishing has a deadline already, and a screen that nobody looks at is no peer.
+        let clocked = matches!(conn.phase, Phase::Open) && !conn.console;
         while conn.writable {
             let mut slices = Slices::new();
             handler.pending(peer, &mut slices);
@@ -69,10 +71,17 @@ impl<O: Os> Reactor<O> {
                     stats.sends_blocked += u64::from(n < offered);
                     let now = os.now();
                     handler.sent(peer, n, now);
+                    if clocked {
+                        stalls.took(peer, n < offered, now, timers);
+                    }
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     conn.writable = false;
                     stats.sends_blocked += 1;
+                    if clocked && stalls.refused(peer, os.now(), timers) {
+                        self.doom(peer, CloseReason::Stalled);
+                        return Visit::Over;
+                    }
                 }
                 Err(error) => {
                     self.doom(peer, CloseReason::failed(Call::Send, &error));
@@ -85,7 +94,8 @@ impl<O: Os> Reactor<O> {
 
     /// Nothing is pending for this peer: its end may go on.
     fn flushed(&mut self, peer: PeerId) {
-        let Reactor { os, conns, .. } = self;
+        let Reactor { os, conns, stalls, timers, .. } = self;
+        stalls.clear(peer, timers);
         let conn = &mut conns[peer.slot as usize];
         let finishing = match &conn.phase {
             Phase::Flushing(ending) => Some(ending.why),

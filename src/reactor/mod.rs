@@ -17,23 +17,29 @@ mod budgets;
 mod check;
 mod conn;
 mod flush;
+mod limits;
 mod listener;
 mod read;
+mod stalls;
+mod stop;
 mod udp;
 
-use crate::handler::{Action, Call, CloseReason, FOR_EVER, Handler, Origin, PeerId, Signal};
+use crate::handler::{Action, Call, CloseReason, Handler, Origin, PeerId, Signal};
 use crate::log_queue::LogQueue;
 use crate::os::{Batch, Event, Os, Source};
 use crate::stats::Stats;
 use crate::timers::Timers;
 pub use budgets::Budgets;
 use conn::{Conn, Ending, Output, Phase};
+pub use limits::{BUFFERS_TOTAL, Limits, STALL_TIMEOUT};
 use listener::Listener;
 use slab::Slab;
+use stalls::Stalls;
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
+use stop::Stopping;
 use udp::UdpSocket;
 
 /// How long a finished connection is read and dropped before it is closed, in milliseconds.
@@ -44,10 +50,6 @@ pub const DRAIN_BYTES_MAX: usize = 1024 * 1024;
 
 /// How long until a terminal that belongs to another process group is tried again.
 pub const CONSOLE_RETRY_MS: u64 = 1_000;
-
-/// Turns that a stop goes on reading what had arrived. Who sends without end must not hold the
-/// stop up; 64 turns read 4 MiB of one peer.
-pub const STOP_TURNS_MAX: u32 = 64;
 
 /// The event loop over one [`Os`]: owns every socket, drives one [`Handler`].
 pub struct Reactor<O: Os> {
@@ -80,7 +82,13 @@ pub struct Reactor<O: Os> {
     /// When the console's terminal, which is another job's, is tried again. Not among the timers:
     /// there it would pass for the deadline of the console's end, and each SIGCONT would add one.
     console_retry: Option<Instant>,
-    /// Deadlines of connections that are dialing or finishing: each has the one of its phase.
+    /// Connections that are owed something and did not take it all.
+    stalls: Stalls,
+    /// Bytes of memory in all connections' kept input.
+    kept_bytes: usize,
+    /// [`Limits::buffers_total`].
+    buffers_total: usize,
+    /// Deadlines of connections that are dialing, blocked or finishing.
     timers: Timers<PeerId>,
     /// An action taken from the handler to see whether there is one, and not carried out yet.
     next_action: Option<Action>,
@@ -93,18 +101,13 @@ pub struct Reactor<O: Os> {
 /// Ends that the operator should hear of are warnings; the others are daily life.
 fn level_of(why: CloseReason) -> log::Level {
     match why {
-        CloseReason::TooLong | CloseReason::Lagged | CloseReason::NotFlushed => log::Level::Warn,
+        CloseReason::TooLong
+        | CloseReason::Lagged
+        | CloseReason::Stalled
+        | CloseReason::Buffers
+        | CloseReason::NotFlushed => log::Level::Warn,
         _ => log::Level::Info,
     }
-}
-
-/// A stop under way.
-struct Stopping {
-    deadline: Option<Instant>,
-    /// Turns left in which what has arrived is still read.
-    turns: u32,
-    /// Every connection has been told to finish.
-    finishing: bool,
 }
 
 impl<O: Os> Reactor<O> {
@@ -134,6 +137,9 @@ impl<O: Os> Reactor<O> {
             failed_dials: Vec::new(),
             console: None,
             console_retry: None,
+            stalls: Stalls::new(STALL_TIMEOUT),
+            kept_bytes: 0,
+            buffers_total: BUFFERS_TOTAL,
             timers: Timers::new(),
             next_action: None,
             stopping: None,
@@ -183,6 +189,7 @@ impl<O: Os> Reactor<O> {
     pub fn turn<H: Handler>(&mut self, handler: &mut H) -> io::Result<bool> {
         self.stats.turns += 1;
         self.wait(handler)?;
+        let begun = self.os.now();
         self.note(handler);
         self.accept(handler)?;
         self.read(handler);
@@ -190,6 +197,8 @@ impl<O: Os> Reactor<O> {
         self.act(handler);
         self.sweep(handler);
         self.flush(handler);
+        let took = self.os.now().saturating_duration_since(begun);
+        self.stats.turn_us_max = self.stats.turn_us_max.max(took.as_micros() as u64);
         Ok(!self.stopped())
     }
 
@@ -301,7 +310,12 @@ impl<O: Os> Reactor<O> {
             match &conn.phase {
                 Phase::Dialing { .. } => self.doom(peer, CloseReason::DialTimeout),
                 Phase::Flushing(_) | Phase::Draining(_) => self.cut(peer),
-                Phase::Open | Phase::Doomed(_) => {}
+                Phase::Open => {
+                    if self.stalls.is_due(peer, now, &mut self.timers) {
+                        self.try_send(peer);
+                    }
+                }
+                Phase::Doomed(_) => {}
             }
         }
         if self.console_retry.is_some_and(|retry| retry <= now) {
@@ -337,6 +351,10 @@ impl<O: Os> Reactor<O> {
                         self.queue_read(peer);
                     }
                 }
+                Action::Refuse => self.close_listeners(),
+                Action::StallTimeout(timeout) => self.stalls.timeout = timeout,
+                Action::BuffersTotal(bytes) => self.buffers_total = bytes,
+                Action::Report => handler.reported(&self.stats),
                 Action::Stop { within } => self.stop(within.map(|within| now + within)),
             }
         }
@@ -367,56 +385,12 @@ impl<O: Os> Reactor<O> {
         match conn.phase {
             Phase::Dialing { .. } => self.doom(peer, why),
             Phase::Open => {
-                conn.kept = None;
                 let ending = Ending { why, deadline, dropped: 0 };
                 self.enter(peer, Phase::Flushing(Box::new(ending)));
                 self.writable.push_back(peer);
             }
             Phase::Flushing(_) | Phase::Draining(_) | Phase::Doomed(_) => {}
         }
-    }
-
-    fn stop(&mut self, deadline: Option<Instant>) {
-        // What waits in the kernel is looked at once more, whatever the last poll said.
-        self.quiet = false;
-        for listener in self.listeners.drain(..) {
-            self.os.close_listener(listener.into_inner());
-        }
-        match &mut self.stopping {
-            Some(stop) => stop.deadline = [stop.deadline, deadline].into_iter().flatten().min(),
-            None => {
-                self.stopping =
-                    Some(Stopping { deadline, turns: STOP_TURNS_MAX, finishing: false });
-            }
-        }
-    }
-
-    /// A stop first reads what has arrived, then finishes everybody, then cuts what is left.
-    fn act_on_stop(&mut self, now: Instant) {
-        let Some(stop) = &mut self.stopping else { return };
-        let overdue = stop.deadline.is_some_and(|deadline| deadline <= now);
-        stop.turns = stop.turns.saturating_sub(1);
-        let read_up = self.quiet && self.readable.is_empty();
-        if overdue && !stop.finishing {
-            // At once: nobody is given time, so nobody is blamed for having taken too long.
-            stop.finishing = true;
-            for peer in self.peers() {
-                self.doom(peer, CloseReason::Stopping);
-            }
-        } else if !stop.finishing && (read_up || stop.turns == 0) {
-            stop.finishing = true;
-            let deadline = stop.deadline;
-            for peer in self.peers() {
-                self.finish(peer, CloseReason::Stopping, deadline.unwrap_or(now + FOR_EVER));
-            }
-        }
-        if overdue {
-            self.peers().into_iter().for_each(|peer| self.cut(peer));
-        }
-    }
-
-    fn stopped(&self) -> bool {
-        self.stopping.as_ref().is_some_and(|stop| stop.finishing) && self.conns.is_empty()
     }
 
     fn sweep<H: Handler>(&mut self, handler: &mut H) {
@@ -434,6 +408,7 @@ impl<O: Os> Reactor<O> {
             handler.closed(peer, why, now);
             self.listeners.iter_mut().for_each(Listener::retry);
         }
+        self.relieve(handler);
     }
 
     /// Marks a connection for the sweep; the first reason stands.
@@ -461,11 +436,15 @@ impl<O: Os> Reactor<O> {
         let Some(conn) = self.conns.get_mut(peer.slot as usize) else { return };
         let next = phase.deadline();
         let last = std::mem::replace(&mut conn.phase, phase).deadline();
+        let over = !matches!(conn.phase, Phase::Dialing { .. } | Phase::Open);
         if let Some(deadline) = last {
             self.timers.disarm(deadline, peer);
         }
         if let Some(deadline) = next {
             self.timers.arm(deadline, peer);
+        }
+        if over {
+            self.let_go(peer);
         }
     }
 
@@ -496,6 +475,14 @@ impl<O: Os> Reactor<O> {
         {
             conn.in_readable = true;
             self.readable.push_back(peer);
+        }
+    }
+
+    /// Tries to send, whatever is known of the socket: a send that takes nothing does no harm.
+    fn try_send(&mut self, peer: PeerId) {
+        if let Some(conn) = self.conn(peer) {
+            conn.writable = true;
+            self.writable.push_back(peer);
         }
     }
 

@@ -34,6 +34,9 @@ impl<O: Os> Reactor<O> {
                 Phase::Flushing(_) | Phase::Doomed(_) => {}
             }
             self.queue_read(peer);
+            if self.is_over_total(handler) {
+                break; // the sweep makes room first
+            }
         }
     }
 
@@ -41,8 +44,7 @@ impl<O: Os> Reactor<O> {
         let now = self.os.now();
         let Some(conn) = self.conn(peer) else { return };
         if conn.kept.as_ref().is_some_and(|kept| kept.offer) {
-            conn.offer(&[], |bytes, seen| handler.received(peer, bytes, seen, now));
-            return;
+            return self.offer(peer, 0, now, handler);
         }
         if !conn.wants_read() {
             return;
@@ -57,9 +59,7 @@ impl<O: Os> Reactor<O> {
         match self.recv(peer) {
             Received::Bytes(n) => {
                 let now = self.os.now();
-                let Reactor { conns, scratch, .. } = self;
-                conns[peer.slot as usize]
-                    .offer(&scratch[..n], |bytes, seen| handler.received(peer, bytes, seen, now));
+                self.offer(peer, n, now, handler);
             }
             Received::End => self.end_input(peer, handler, now),
             Received::Blocked => {}
@@ -79,12 +79,23 @@ impl<O: Os> Reactor<O> {
         }
     }
 
+    /// Offers what is kept, and behind it the first `fresh` bytes of the scratch buffer.
+    fn offer<H: Handler>(&mut self, peer: PeerId, fresh: usize, now: Instant, handler: &mut H) {
+        let Reactor { conns, scratch, kept_bytes, .. } = self;
+        let conn = &mut conns[peer.slot as usize];
+        *kept_bytes -= conn.kept_bytes();
+        conn.offer(&scratch[..fresh], |bytes, seen| handler.received(peer, bytes, seen, now));
+        *kept_bytes += conn.kept_bytes();
+    }
+
     fn end_input<H: Handler>(&mut self, peer: PeerId, handler: &mut H, now: Instant) {
         let Some(conn) = self.conn(peer) else { return };
         let rest = conn.kept.as_ref().map_or(&[][..], |kept| &kept.bytes);
         if handler.ended(peer, rest, now) {
             conn.input = Input::Ended;
+            let kept = conn.kept_bytes();
             conn.kept = None;
+            self.kept_bytes -= kept;
         } else {
             conn.input = Input::AtEnd;
             conn.held = true;

@@ -16,37 +16,10 @@ const SCREEN_BYTES: usize = 64 * 1024;
 pub enum ConsoleMode {
     /// Left alone.
     Off,
-    /// Commands are read, nothing is shown.
+    /// Commands are read, their answers are shown.
     Commands,
     /// The operator talks and hears.
     Chat,
-}
-
-/// What a line of the operator means.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Word<'a> {
-    /// Said to all peers.
-    Say(&'a [u8]),
-    /// Stop the server.
-    Quit,
-    /// An empty line.
-    Nothing,
-    /// No such command: refused, never relayed.
-    Unknown(&'a [u8]),
-}
-
-impl<'a> Word<'a> {
-    /// `text` is a line without its ending. A `/` begins a command in every protocol, `//` says
-    /// a line that begins with one.
-    pub(super) fn parse(text: &'a [u8]) -> Self {
-        match text {
-            [] => Word::Nothing,
-            [b'/', b'/', ..] => Word::Say(&text[1..]),
-            b"/quit" => Word::Quit,
-            [b'/', ..] => Word::Unknown(text),
-            _ => Word::Say(text),
-        }
-    }
 }
 
 /// The console of a server.
@@ -75,7 +48,7 @@ impl Console {
     }
 
     pub(super) fn pending<'a>(&'a mut self, chat: &mut Chat, slices: &mut Slices<'a>) {
-        if self.talks() && self.sent == self.screen.len() {
+        if self.sent == self.screen.len() {
             self.fill(chat);
         }
         slices.push(&self.screen[self.sent..]);
@@ -92,10 +65,11 @@ impl Console {
     fn fill(&mut self, chat: &mut Chat) {
         let Console { screen, terminal, protocol, .. } = self;
         let missed = chat.read(self.peer, |author, halves| {
-            match (*protocol, *terminal) {
-                // The chat has made its text visible before it entered the log.
-                (Protocol::Chat, _) | (_, false) => screen.extend(halves.concat()),
-                (Protocol::Lines | Protocol::Raw, true) => {
+            match (*protocol, *terminal, author) {
+                // The chat has made its text visible before it entered the log; so it did with
+                // its answers to the operator, which have no author.
+                (Protocol::Chat, ..) | (_, false, _) | (.., None) => screen.extend(halves.concat()),
+                (Protocol::Lines | Protocol::Raw, true, Some(author)) => {
                     let _ = write!(screen, "#{author} ");
                     visible_into(wire::text(&halves.concat()), screen);
                     screen.push(b'\n');
@@ -105,26 +79,6 @@ impl Console {
         });
         if missed > 0 {
             log::warn!("the console missed {missed} messages: stdout takes them too slowly");
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_slash_begins_a_command_and_two_say_one() {
-        for (text, word) in [
-            (&b"hello"[..], Word::Say(b"hello")),
-            (b"", Word::Nothing),
-            (b"/quit", Word::Quit),
-            (b"/quit now", Word::Unknown(b"/quit now")),
-            (b"/", Word::Unknown(b"/")),
-            (b"//quit", Word::Say(b"/quit")),
-            (b" /quit", Word::Say(b" /quit")),
-        ] {
-            assert_eq!(Word::parse(text), word);
         }
     }
 }

@@ -1,18 +1,30 @@
 //! `reactor serve`: TCP chat and UDP echo in one process.
 
+mod bans;
 mod console;
+mod desk;
 mod server;
 
-pub use crate::chat::{LOG_BYTES, line_len_limit};
+pub use crate::chat::{LOG_BYTES, Rules, Slow, line_len_limit};
+pub use crate::reactor::{BUFFERS_TOTAL, STALL_TIMEOUT};
 pub use console::ConsoleMode;
 pub use server::{STOP_WITHIN, Server};
 
 use crate::log_queue::LogQueue;
 use crate::os::Os;
-use crate::reactor::Reactor;
-use crate::wire::Protocol;
+use crate::reactor::{Budgets, Limits, Reactor};
 use std::io;
 use std::net::SocketAddr;
+
+/// The send buffer asked for, in bytes, for each accepted connection: what a slow reader hides
+/// from the log is at most twice that and what its own side takes. Where the system chooses, it is
+/// 4 MiB on a loopback, and the log's own megabyte decides nothing.
+pub const SEND_BUFFER: usize = 64 * 1024;
+
+/// The least that all buffers together may be given: one peer in the middle of the longest line.
+pub fn buffers_least(line_len_max: usize) -> usize {
+    2 * (line_len_max + Budgets::default().scratch_bytes)
+}
 
 /// What `serve` needs to know, checked.
 #[derive(Clone, Debug)]
@@ -21,12 +33,11 @@ pub struct Options {
     pub tcp: Vec<SocketAddr>,
     /// Where to answer datagrams.
     pub udp: Vec<SocketAddr>,
-    /// What a message is.
-    pub protocol: Protocol,
-    /// Longest line in bytes, at most [`crate::chat::line_len_limit`] of `log_bytes`.
-    pub line_len_max: usize,
-    /// Bytes of the room's log.
-    pub log_bytes: usize,
+    /// What holds for the chat; its stall timeout, not zero, for the loop too.
+    pub rules: Rules,
+    /// What the kept input and the outboxes of all peers may hold together, in bytes; at least
+    /// [`buffers_least`] of the rules' `line_len_max`.
+    pub buffers_total: usize,
     /// What stdin and stdout are for.
     pub console: ConsoleMode,
     /// stdout is a terminal.
@@ -66,10 +77,12 @@ fn hint(error: &io::Error) -> &'static str {
 pub fn run<O: Os>(os: O, options: &Options, log: &LogQueue) -> Result<(), Error> {
     let mut server = Server::new(options);
     let mut reactor = Reactor::new(os, log.clone());
+    let &Options { rules: Rules { stall_timeout, .. }, buffers_total, .. } = options;
+    reactor.set_limits(Limits { stall_timeout, buffers_total });
     for &at in &options.tcp {
         let bind = |source| Error::Bind { transport: "tcp", at, source };
         let bound = reactor.listen(at).map_err(bind)?;
-        log.say(&format!("listening tcp {bound} {}", options.protocol.word()));
+        log.say(&format!("listening tcp {bound} {}", options.rules.protocol.word()));
     }
     for &at in &options.udp {
         let bind = |source| Error::Bind { transport: "udp", at, source };

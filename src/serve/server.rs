@@ -2,17 +2,19 @@
 //! and the signals.
 
 use super::Options;
-use super::console::{Console, ConsoleMode, Word};
-use crate::chat::{Chat, LAST_WORDS, Said};
+use super::bans::Bans;
+use super::console::{Console, ConsoleMode};
+use crate::chat::words::{self, Parsed, Speaker};
+use crate::chat::{Chat, Rules, Said};
 use crate::echo::Echo;
 use crate::handler::{
     Action, CloseReason, Datagram, Handler, Origin, PeerId, Signal, Slices, Taken,
 };
+use crate::stats::Stats;
 use crate::timers::Timers;
-use crate::visible::visible;
 use crate::wire::{self, Lines, Protocol};
 use std::collections::{BTreeMap, VecDeque};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 /// How long a text may stand without a newline until its sender is told that chat wants lines.
@@ -30,19 +32,29 @@ pub const STOP_WITHIN: Duration = Duration::from_secs(5);
 
 /// The program of `reactor serve`.
 pub struct Server {
-    protocol: Protocol,
-    line_len_max: usize,
-    chat: Chat,
-    echo: Echo,
+    pub(super) protocol: Protocol,
+    /// What all buffers together may hold, as the loop was told last.
+    pub(super) buffers_total: usize,
+    pub(super) chat: Chat,
+    pub(super) echo: Echo,
     console_mode: ConsoleMode,
     stdout_is_terminal: bool,
-    console: Option<Console>,
+    pub(super) console: Option<Console>,
     /// Peers (chat) with a text that no newline has ended.
     unfinished: BTreeMap<PeerId, Hint>,
     /// When those are to be told.
     hints: Timers<PeerId>,
-    actions: VecDeque<Action>,
-    stopping: bool,
+    pub(super) actions: VecDeque<Action>,
+    pub(super) stopping: bool,
+    pub(super) bans: Bans,
+    /// By slot: where a peer comes from. Beside the chat, which knows no addresses.
+    addresses: Vec<Option<IpAddr>>,
+    /// Connections that were accepted and are not closed.
+    pub(super) peers: usize,
+    /// `/drain` was said: no new peers, and the end comes with the last one's.
+    pub(super) draining: bool,
+    /// Ends by reason.
+    pub(super) closes: BTreeMap<&'static str, u64>,
 }
 
 /// The hint `no newline yet` for one peer: given once in its life.
@@ -59,11 +71,11 @@ enum Hint {
 impl Server {
     /// A server without peers.
     pub fn new(options: &Options) -> Self {
-        let &Options { protocol, line_len_max, log_bytes, .. } = options;
+        let Rules { protocol, .. } = options.rules;
         Server {
             protocol,
-            line_len_max,
-            chat: Chat::new(protocol, line_len_max, log_bytes),
+            buffers_total: options.buffers_total,
+            chat: Chat::new(options.rules),
             echo: Echo::default(),
             console_mode: options.console,
             stdout_is_terminal: options.stdout_is_terminal,
@@ -72,12 +84,23 @@ impl Server {
             hints: Timers::new(),
             actions: VecDeque::new(),
             stopping: false,
+            bans: Bans::default(),
+            addresses: Vec::new(),
+            peers: 0,
+            draining: false,
+            closes: BTreeMap::new(),
         }
     }
 
     /// Tells of a UDP socket that was bound for the echo.
     pub fn bound_udp(&mut self, at: SocketAddr) {
         self.echo.bound(at);
+    }
+
+    /// How many peers ended for this reason.
+    #[cfg(test)]
+    pub(crate) fn closed_for(&self, why: CloseReason) -> u64 {
+        self.closes.get(why.word()).copied().unwrap_or(0)
     }
 
     /// Bytes of the room's log with its entries.
@@ -87,16 +110,16 @@ impl Server {
     }
 
     fn receive_lines(&mut self, peer: PeerId, bytes: &[u8], seen: usize, now: Instant) -> Taken {
-        let mut lines = Lines::new(bytes, seen, self.line_len_max);
+        let mut lines = Lines::new(bytes, seen, self.chat.line_len_max());
         while let Some(line) = lines.next() {
             let said = match line {
-                Ok(line) => self.say(peer, line),
+                Ok(line) => self.say(peer, line, now),
                 Err(wire::TooLong) => Said::TooLong,
             };
             match (said, line) {
                 (Said::Hold, Ok(line)) => {
                     lines.put_back(line);
-                    return Taken { consumed: lines.consumed(), hold: self.chat.holds(peer) };
+                    return Taken { consumed: lines.consumed(), hold: self.holds(peer) };
                 }
                 (Said::TooLong, _) => {
                     self.refuse_too_long(peer);
@@ -113,22 +136,31 @@ impl Server {
     }
 
     /// One line, with or without its ending.
-    fn say(&mut self, peer: PeerId, line: &[u8]) -> Said {
+    fn say(&mut self, peer: PeerId, line: &[u8], now: Instant) -> Said {
         match self.protocol {
             Protocol::Chat => match wire::text(line) {
                 [] => Said::Yes, // an empty line says nothing
-                text => self.chat.say(peer, text),
+                text => self.chat.hear(peer, text, now),
             },
-            Protocol::Lines | Protocol::Raw => self.chat.say(peer, line),
+            Protocol::Lines | Protocol::Raw => self.chat.say(peer, line, now),
         }
     }
 
     fn refuse_too_long(&mut self, peer: PeerId) {
-        let len_max = self.line_len_max;
-        self.chat.tell(peer, format_args!("line too long: at most {len_max} bytes"));
-        self.chat.throw_out(peer);
-        let why = CloseReason::TooLong;
-        self.actions.push_back(Action::Finish { peer, why, within: LAST_WORDS });
+        let len_max = self.chat.line_len_max();
+        let last_words = format_args!("line too long: at most {len_max} bytes");
+        self.chat.close(peer, CloseReason::TooLong, last_words);
+    }
+
+    /// Whether a peer is not to be read now. Then its line may not be finished because of us: that
+    /// clock stands still.
+    fn holds(&mut self, peer: PeerId) -> bool {
+        let holds = self.chat.holds(peer);
+        if holds && let Some(&Hint::Due { armed, .. }) = self.unfinished.get(&peer) {
+            self.unfinished.remove(&peer);
+            self.hints.disarm(armed, peer);
+        }
+        holds
     }
 
     /// `anew`: the unfinished text began in this read.
@@ -151,12 +183,19 @@ impl Server {
         }
     }
 
+    /// Peers whose address fits.
+    pub(super) fn peers_in(&self, fits: impl Fn(IpAddr) -> bool) -> Vec<PeerId> {
+        let there = self.addresses.iter().enumerate();
+        let fitting = there.filter(|(_, address)| address.is_some_and(&fits));
+        fitting.filter_map(|(slot, _)| self.chat.id_of(slot as u32)).collect()
+    }
+
     fn is_console(&self, peer: PeerId) -> bool {
         self.console.as_ref().is_some_and(|console| console.peer == peer)
     }
 
-    fn receive_words(&mut self, peer: PeerId, bytes: &[u8], seen: usize) -> Taken {
-        let len_max = self.line_len_max;
+    fn receive_words(&mut self, peer: PeerId, bytes: &[u8], seen: usize, now: Instant) -> Taken {
+        let len_max = self.chat.line_len_max();
         let Some(console) = &mut self.console else { return Taken { consumed: 0, hold: false } };
         let mut refused = console.refused;
         let mut lines = Lines::skipping(bytes, seen, len_max, &mut refused);
@@ -164,7 +203,7 @@ impl Server {
         while let Some(line) = lines.next() {
             match line {
                 Ok(line) => {
-                    if !self.hear_word(peer, line) {
+                    if !self.hear_word(peer, line, now) {
                         lines.put_back(line);
                         hold = self.chat.holds(peer);
                         break;
@@ -181,36 +220,42 @@ impl Server {
     }
 
     /// One line of the operator. False where the room is full: it is to be heard again.
-    fn hear_word(&mut self, peer: PeerId, line: &[u8]) -> bool {
+    fn hear_word(&mut self, peer: PeerId, line: &[u8], now: Instant) -> bool {
         let text = wire::text(line);
-        match Word::parse(text) {
-            Word::Quit => self.stop("/quit"),
-            // The tutorial's server ends on an empty message; a chat must not, by an accident.
-            Word::Nothing if self.protocol == Protocol::Raw => self.stop("an empty message"),
-            Word::Nothing => {}
-            Word::Unknown(word) => {
-                let word = String::from_utf8_lossy(word);
-                log::warn!("unknown command {}; // says a line that begins with /", visible(&word));
+        // The tutorial's server ends on an empty message; a chat must not, by an accident.
+        if text.is_empty() {
+            if self.protocol == Protocol::Raw {
+                self.stop("an empty message");
             }
-            Word::Say(_) if !self.console.as_ref().is_some_and(Console::talks) => {
-                log::warn!("only commands are read here (--console commands)");
-            }
-            Word::Say(text) => {
-                let said = match self.protocol {
-                    Protocol::Lines => self.chat.say(peer, &[text, b"\n"].concat()),
-                    Protocol::Chat | Protocol::Raw => self.chat.say(peer, text),
-                };
-                if said == Said::TooLong {
-                    log::warn!("stdin: line too long: at most {} bytes", self.line_len_max);
-                }
-                return said != Said::Hold;
-            }
+            return true;
         }
-        true
+        let said = match words::parse(&String::from_utf8_lossy(text), Speaker::Operator) {
+            Parsed::Order(order) => return self.operate(peer, &order, now),
+            Parsed::Wrong(hint) => {
+                log::warn!("{hint}");
+                return true;
+            }
+            Parsed::Said(_) if !self.console.as_ref().is_some_and(Console::talks) => {
+                log::warn!("only commands are read here (--console commands)");
+                return true;
+            }
+            Parsed::Said(_) => {
+                // The bytes as they were typed, less the slash of a `//`.
+                let text = text.strip_prefix(b"/").unwrap_or(text);
+                match self.protocol {
+                    Protocol::Lines => self.chat.say(peer, &[text, b"\n"].concat(), now),
+                    Protocol::Chat | Protocol::Raw => self.chat.say(peer, text, now),
+                }
+            }
+        };
+        if said == Said::TooLong {
+            log::warn!("stdin: line too long: at most {} bytes", self.chat.line_len_max());
+        }
+        said != Said::Hold
     }
 
     /// The first time: everybody is told and gets what is pending; again: at once.
-    fn stop(&mut self, cause: &str) {
+    pub(super) fn stop(&mut self, cause: &str) {
         let within = if self.stopping { Duration::ZERO } else { STOP_WITHIN };
         if !self.stopping {
             log::info!("stopping: {cause}");
@@ -227,44 +272,53 @@ impl Server {
 }
 
 impl Handler for Server {
-    fn opened(&mut self, peer: PeerId, origin: Origin, _now: Instant) {
-        if origin != Origin::Console {
-            return self.chat.join(peer);
+    fn opened(&mut self, peer: PeerId, origin: Origin, now: Instant) {
+        if let Origin::Accepted(from) = origin {
+            let slot = peer.slot as usize;
+            if self.addresses.len() <= slot {
+                self.addresses.resize(slot + 1, None);
+            }
+            self.addresses[slot] = Some(from.ip());
+            self.peers += 1;
+            if self.bans.hit(from.ip(), now) {
+                self.chat.refuse(peer, CloseReason::Banned, format_args!("banned"));
+            } else {
+                self.chat.join(peer);
+            }
+            return;
         }
         let console = Console::new(peer, self.console_mode, self.protocol, self.stdout_is_terminal);
-        if console.talks() {
-            self.chat.join_console(peer);
-        }
+        self.chat.join_console(peer, console.talks());
         self.console = Some(console);
     }
 
     fn reads(&mut self, peer: PeerId) -> bool {
-        !self.chat.holds(peer)
+        !self.holds(peer)
     }
 
     fn received(&mut self, peer: PeerId, bytes: &[u8], seen: usize, now: Instant) -> Taken {
         if self.is_console(peer) {
-            return self.receive_words(peer, bytes, seen);
+            return self.receive_words(peer, bytes, seen, now);
         }
         match self.protocol {
             Protocol::Chat | Protocol::Lines => self.receive_lines(peer, bytes, seen, now),
-            Protocol::Raw => match self.chat.say(peer, bytes) {
+            Protocol::Raw => match self.chat.say(peer, bytes, now) {
                 Said::Hold => Taken { consumed: 0, hold: self.chat.holds(peer) },
                 Said::Yes | Said::TooLong => Taken { consumed: bytes.len(), hold: false },
             },
         }
     }
 
-    fn ended(&mut self, peer: PeerId, rest: &[u8], _now: Instant) -> bool {
+    fn ended(&mut self, peer: PeerId, rest: &[u8], now: Instant) -> bool {
         if let Some(console) = self.console.as_ref().filter(|console| console.peer == peer) {
             let rest = console.refused.rest(rest);
-            return rest.is_empty() || self.hear_word(peer, rest) || !self.chat.holds(peer);
+            return rest.is_empty() || self.hear_word(peer, rest, now) || !self.chat.holds(peer);
         }
         // What no newline ended is a line all the same: whoever sent it will never end it.
         let said = match self.protocol {
             _ if rest.is_empty() => Said::Yes,
-            Protocol::Lines => self.say(peer, &[rest, b"\n"].concat()),
-            Protocol::Chat | Protocol::Raw => self.say(peer, rest),
+            Protocol::Lines => self.say(peer, &[rest, b"\n"].concat(), now),
+            Protocol::Chat | Protocol::Raw => self.say(peer, rest, now),
         };
         if said == Said::Hold {
             return !self.chat.holds(peer);
@@ -273,7 +327,7 @@ impl Handler for Server {
             self.refuse_too_long(peer);
             return true;
         }
-        self.chat.leave(peer);
+        self.chat.leave(peer, None);
         let why = CloseReason::Left;
         self.actions.push_back(Action::Finish { peer, why, within: LEAVE_FLUSH });
         true
@@ -291,7 +345,14 @@ impl Handler for Server {
             {
                 log::warn!("stdout: {why}; going on without a console, stdin included");
             }
+            return;
         }
+        if let Some(address) = self.addresses.get_mut(peer.slot as usize) {
+            *address = None;
+        }
+        *self.closes.entry(why.word()).or_default() += 1;
+        self.peers -= 1;
+        self.stop_if_drained();
     }
 
     fn datagram<'a>(&'a mut self, datagram: Datagram<'a>, _now: Instant) -> Option<&'a [u8]> {
@@ -308,6 +369,9 @@ impl Handler for Server {
     }
 
     fn expired(&mut self, now: Instant) {
+        if self.chat.next_deadline().is_some_and(|deadline| deadline <= now) {
+            self.chat.expired(now);
+        }
         while let Some(peer) = self.hints.expire(now) {
             let hint = self.unfinished.insert(peer, Hint::Given);
             if let Some(Hint::Due { at, .. }) = hint
@@ -323,7 +387,11 @@ impl Handler for Server {
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        self.hints.next()
+        self.hints.next().into_iter().chain(self.chat.next_deadline()).min()
+    }
+
+    fn reported(&mut self, stats: &Stats) {
+        self.show(stats);
     }
 
     fn next_dirty(&mut self) -> Option<PeerId> {
@@ -346,6 +414,10 @@ impl Handler for Server {
             Some(console) if console.peer == peer => console.sent(n),
             _ => self.chat.sent(peer, n),
         }
+    }
+
+    fn buffered(&self) -> usize {
+        self.chat.buffered()
     }
 }
 

@@ -18,6 +18,7 @@ mod console;
 mod epoll;
 mod faults;
 mod kernel;
+mod limits;
 mod link;
 mod model;
 mod puppet;

@@ -9,6 +9,7 @@ use crate::handler::{
 };
 use crate::log_queue::LogQueue;
 use crate::reactor::Reactor;
+use crate::stats::Stats;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -51,6 +52,10 @@ impl Handler for Puppet {
 
     fn signalled(&mut self, _: Signal, _: Instant) {}
 
+    fn reported(&mut self, _: &Stats) {}
+    fn buffered(&self) -> usize {
+        0
+    }
     fn expired(&mut self, _: Instant) {}
 
     fn next_deadline(&self) -> Option<Instant> {

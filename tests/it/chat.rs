@@ -152,6 +152,8 @@ fn text_without_a_newline_gets_one_hint_after_two_seconds_and_only_its_sender() 
     // a second one has passed.
     let mut third = Peer::join(_server.tcp());
     third.say("third");
+    third.expect_line(format!("<{}> no newline yet", one.name)); // what was said before
+    third.expect_line(format!("* {} joined", third.name));
     third.expect_line("* no newline yet: end the line, or ask for --protocol raw");
     two.say("marker\n");
     one.expect_line(format!("* {} joined", third.name));

@@ -100,7 +100,7 @@ fn raw_passes_what_a_read_brought_with_no_newline_added() {
 
 #[test]
 fn raw_passes_much_without_a_gap() {
-    let server = Program::relay("raw");
+    let server = Program::serve(&["--protocol", "raw", "--slow", "pause"]);
     let (mut one, two) = two(&server);
     let much: Vec<u8> = (0..3_000_000u32).map(|n| (n * 31 / 7) as u8).collect();
     let expected = much.clone();

@@ -75,6 +75,11 @@ impl Program {
         Self::start(&["-v", "serve", "--tcp", "127.0.0.1:0", "--protocol", protocol])
     }
 
+    /// `serve` with chat on a free port, with these arguments too.
+    pub(super) fn serve(more: &[&str]) -> Self {
+        Self::start(&[&["-v", "serve", "--tcp", "127.0.0.1:0"], more].concat())
+    }
+
     /// Where it listens for connections.
     pub(super) fn tcp(&self) -> SocketAddr {
         self.listening("tcp")

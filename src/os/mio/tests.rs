@@ -211,7 +211,7 @@ fn the_unspecified_ipv6_listener_takes_ipv4_as_plain_ipv4() {
 
 #[test]
 fn where_ipv6_only_is_asked_for_the_unspecified_listener_leaves_ipv4_alone() {
-    let mut os = MioOs::new(Settings { ipv6_only: true }).unwrap();
+    let mut os = MioOs::new(Settings { ipv6_only: true, ..Settings::default() }).unwrap();
     let Ok(listener) = os.listen("[::]:0".parse().unwrap(), 0) else { return };
     let port = os.listener_address(&listener).unwrap().port();
     os.listen(local(port), 1).expect("the same port of IPv4 is free");

@@ -1,7 +1,7 @@
 //! What takes seconds outside takes none here: the hint about a missing newline.
 
 use super::*;
-use crate::chat::LOG_BYTES;
+use crate::chat::{LOG_BYTES, Slow};
 
 const PEER: PeerId = PeerId { serial: 7, slot: 0 };
 
@@ -15,9 +15,16 @@ impl Chatter {
         let mut server = Server::new(&Options {
             tcp: Vec::new(),
             udp: Vec::new(),
-            protocol: Protocol::Chat,
-            line_len_max: wire::LINE_LEN_MAX,
-            log_bytes: LOG_BYTES,
+            rules: Rules {
+                protocol: Protocol::Chat,
+                line_len_max: wire::LINE_LEN_MAX,
+                log_bytes: LOG_BYTES,
+                rooms_max: 1,
+                history: 0,
+                slow: Slow::Skip,
+                stall_timeout: crate::serve::STALL_TIMEOUT,
+            },
+            buffers_total: crate::serve::BUFFERS_TOTAL,
             console: ConsoleMode::Off,
             stdout_is_terminal: false,
         });

@@ -1,0 +1,150 @@
+//! What each peer is owed, and what has been sent: the chat's side of the loop's flush.
+
+use super::Chat;
+use super::room::Slow;
+use crate::handler::{Action, CloseReason, PeerId, Slices};
+
+impl Chat {
+    /// A peer that may be owed something, until none is left. A reader that fell off the log is
+    /// not offered but closed here, where the policy says so.
+    pub fn next_dirty(&mut self) -> Option<PeerId> {
+        if let Some(peer) = self.answered.pop_front() {
+            return Some(peer);
+        }
+        while let Some(index) = self.rooms.next_dirty() {
+            let Chat { rooms, peers, released, actions, .. } = self;
+            let at = |slot: u32| peers[slot as usize].as_ref().map_or(u64::MAX, |p| p.cursor.at());
+            let slot = rooms.get_mut(index).next_dirty(at, released);
+            actions.extend(released.drain(..).map(Action::Resume));
+            let Some(slot) = slot else {
+                rooms.swept(index);
+                continue;
+            };
+            let serial = peers[slot as usize].as_ref().map_or(0, |state| state.serial);
+            let peer = PeerId { serial, slot };
+            if !self.close_if_lagged(peer) {
+                return Some(peer);
+            }
+        }
+        None
+    }
+
+    /// Where nothing may be skipped a reader sees a gapless prefix, then the end.
+    fn close_if_lagged(&mut self, peer: PeerId) -> bool {
+        if self.rules.slow == Slow::Skip || self.console == Some(peer) {
+            return false;
+        }
+        let Some(state) = self.get(peer) else { return false };
+        let log = &self.rooms.get(state.room).log;
+        let until = state.until(log).0;
+        let lagged = state.cursor.at() < log.first() && !state.cursor.is_done(until);
+        if lagged {
+            self.close(peer, CloseReason::Lagged, format_args!("closed: reading too slowly"));
+        }
+        lagged
+    }
+
+    /// What a peer is owed: its outbox, then the log from its cursor. A peer that fell behind
+    /// (skip) goes on at the oldest message, after one line that says how many it missed.
+    pub fn pending<'a>(&'a mut self, peer: PeerId, slices: &mut Slices<'a>) {
+        self.close_if_lagged(peer);
+        let Chat { peers, rooms, buffered, counts, .. } = self;
+        let Some(Some(state)) = peers.get_mut(peer.slot as usize) else { return };
+        if state.serial != peer.serial {
+            return;
+        }
+        let log = &rooms.get(state.room).log;
+        let (until, until_said) = state.until(log);
+        if let Some(missed) = state.cursor.skip(log, peer.serial, until, until_said)
+            && missed > 0
+        {
+            counts.missed += u64::from(missed);
+            state.outbox.get_or_insert_default().missed += u64::from(missed);
+        }
+        if let Some(outbox) = &mut state.outbox {
+            if outbox.sent == outbox.bytes.len() && outbox.missed > 0 {
+                let before = outbox.bytes.len();
+                outbox.tell_missed();
+                *buffered += outbox.bytes.len() - before;
+            }
+            slices.push(&outbox.bytes[outbox.sent..]);
+            if outbox.missed > 0 {
+                // The receipt comes behind what is in the outbox and before the log goes on.
+                return;
+            }
+        }
+        state.cursor.pending(log, peer.serial, until, slices);
+    }
+
+    /// The kernel took `n` bytes of what `pending` gave last.
+    pub fn sent(&mut self, peer: PeerId, n: usize) {
+        let Chat { peers, rooms, buffered, actions, .. } = self;
+        let Some(Some(state)) = peers.get_mut(peer.slot as usize) else { return };
+        let room = state.room;
+        let log = &rooms.get(room).log;
+        let (until, _) = state.until(log);
+        let mut n = n;
+        if let Some(outbox) = &mut state.outbox {
+            let own = n.min(outbox.bytes.len() - outbox.sent);
+            outbox.sent += own;
+            n -= own;
+            if outbox.sent < outbox.bytes.len() {
+                *buffered -= outbox.trim();
+                return;
+            }
+            *buffered -= outbox.bytes.len();
+            outbox.empty();
+            if std::mem::take(&mut outbox.holds) {
+                actions.push_back(Action::Resume(peer));
+            }
+            if outbox.is_idle() {
+                state.outbox = None;
+            }
+        }
+        if n == 0 {
+            return;
+        }
+        if let Some(rest) = state.cursor.sent(log, peer.serial, until, n as u64) {
+            let outbox = state.outbox.get_or_insert_default();
+            log.bytes(rest).iter().for_each(|half| outbox.bytes.extend_from_slice(half));
+            outbox.rest = outbox.bytes.len();
+            *buffered += outbox.rest;
+        }
+        if rooms.get_mut(room).moved() {
+            rooms.queue(room);
+        }
+    }
+
+    /// For a reader that copies: what is meant for it alone, then whole messages (author, two
+    /// halves) from its cursor on, each handed to `take` while that returns true. Returns how many
+    /// messages it missed before them.
+    pub fn read(
+        &mut self,
+        peer: PeerId,
+        mut take: impl FnMut(Option<u64>, [&[u8]; 2]) -> bool,
+    ) -> u32 {
+        let Chat { peers, rooms, buffered, .. } = self;
+        let Some(Some(state)) = peers.get_mut(peer.slot as usize) else { return 0 };
+        let index = state.room;
+        if let Some(outbox) = state.outbox.as_mut().filter(|outbox| !outbox.bytes.is_empty()) {
+            *buffered -= outbox.bytes.len();
+            let more = take(None, [&outbox.bytes, &[]]);
+            outbox.empty();
+            if !more {
+                return 0;
+            }
+        }
+        let log = &rooms.get(index).log;
+        let (until, until_said) = state.until(log);
+        let missed = state.cursor.skip(log, peer.serial, until, until_said);
+        while let Some(at) = state.cursor.pass(log, peer.serial, until) {
+            if !take(Some(log.author(at)), log.bytes(log.offset(at)..log.offset(at + 1))) {
+                break;
+            }
+        }
+        if rooms.get_mut(index).moved() {
+            rooms.queue(index);
+        }
+        missed.unwrap_or(0)
+    }
+}

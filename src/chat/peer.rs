@@ -1,0 +1,108 @@
+//! One peer of the chat: where it stands in its room's log, and what is meant for it alone.
+
+use super::cursor::Cursor;
+use super::log::BroadcastLog;
+use super::names::Name;
+use std::io::Write as _;
+
+/// Bytes of answers that an outbox takes beside the rest of one cut message. A screen of text; who
+/// does not read that much is not read either.
+pub const ANSWERS_BYTES_MAX: usize = 4 * 1024;
+
+/// One peer. Small: ten thousand of them are silent at any moment, so what is rare is boxed.
+pub(super) struct Peer {
+    pub(super) serial: u64,
+    pub(super) cursor: Cursor,
+    pub(super) outbox: Option<Box<Outbox>>,
+    /// Chosen by `/nick`; `guestN` until then.
+    pub(super) name: Option<Box<Name>>,
+    /// Place of its room in the table.
+    pub(super) room: u32,
+    /// Its place among the room's members; [`NOT_A_MEMBER`] once it has left.
+    pub(super) place: u32,
+}
+
+/// Has left, and is only owed what was said before.
+pub(super) const NOT_A_MEMBER: u32 = u32::MAX;
+
+/// What is meant for one peer alone, and what is rare. Given back when it is empty.
+#[derive(Default)]
+pub(super) struct Outbox {
+    pub(super) bytes: Vec<u8>,
+    pub(super) sent: usize,
+    /// The first so many bytes are the rest of a message that a short write cut, no answers.
+    pub(super) rest: usize,
+    /// Messages missed and not told yet.
+    pub(super) missed: u64,
+    /// For who has left: where the log ends for it, and how much was said before that.
+    pub(super) until: Option<(u64, u32)>,
+    /// It was so full of answers that the peer is not read until it is empty.
+    pub(super) holds: bool,
+    /// Its words are not passed on.
+    pub(super) muted: bool,
+}
+
+impl Peer {
+    pub(super) fn is_member(&self) -> bool {
+        self.place != NOT_A_MEMBER
+    }
+
+    /// Where the log ends for this peer, and how much was said before that.
+    pub(super) fn until(&self, log: &BroadcastLog) -> (u64, u32) {
+        let left = self.outbox.as_ref().and_then(|outbox| outbox.until);
+        left.unwrap_or_else(|| (log.end(), log.said_before(log.end())))
+    }
+
+    /// Bytes of answers that are not sent.
+    pub(super) fn answers(&self) -> usize {
+        let outbox = self.outbox.as_ref();
+        outbox.map_or(0, |outbox| outbox.bytes.len() - outbox.sent.max(outbox.rest))
+    }
+
+    pub(super) fn is_muted(&self) -> bool {
+        self.outbox.as_ref().is_some_and(|outbox| outbox.muted)
+    }
+}
+
+impl Outbox {
+    /// Makes the receipt of what is missing: one line, whatever came together.
+    pub(super) fn tell_missed(&mut self) {
+        self.empty();
+        let missed = std::mem::take(&mut self.missed);
+        let _ = writeln!(self.bytes, "* you missed {}: reading too slowly", Messages(missed));
+    }
+
+    /// Gives back what is sent where that is half of it, so that an outbox that is filled as fast as
+    /// it is sent does not grow. Returns how many bytes that were.
+    pub(super) fn trim(&mut self) -> usize {
+        if self.sent * 2 < self.bytes.len() {
+            return 0;
+        }
+        let gone = std::mem::take(&mut self.sent);
+        self.bytes.drain(..gone);
+        self.rest = self.rest.saturating_sub(gone);
+        gone
+    }
+
+    /// All of it is sent.
+    pub(super) fn empty(&mut self) {
+        self.bytes = Vec::new();
+        self.sent = 0;
+        self.rest = 0;
+    }
+
+    /// True where nothing in it is worth keeping.
+    pub(super) fn is_idle(&self) -> bool {
+        self.bytes.is_empty() && self.missed == 0 && self.until.is_none() && !self.muted
+    }
+}
+
+/// `1 message`, `2 messages`.
+pub(super) struct Messages(pub(super) u64);
+
+impl std::fmt::Display for Messages {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let s = if self.0 == 1 { "" } else { "s" };
+        write!(f, "{} message{s}", self.0)
+    }
+}
