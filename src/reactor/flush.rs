@@ -118,7 +118,7 @@ impl<O: Os> Reactor<O> {
     }
 
     /// Lets stderr have what it takes; never waits for it.
-    fn flush_log(&mut self) {
+    pub(super) fn flush_log(&mut self) {
         let Reactor { os, log, log_ready, .. } = self;
         if !*log_ready || log.is_empty() {
             return;

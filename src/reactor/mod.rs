@@ -181,6 +181,9 @@ impl<O: Os> Reactor<O> {
     /// Goes round until a stop is complete. Errors are those of the loop itself: a poll or a
     /// listener that is broken. No connection's end leaves here.
     pub fn run<H: Handler>(&mut self, handler: &mut H) -> io::Result<()> {
+        // What was told before the first turn must not wait for its first event: a regular file as
+        // stderr has none.
+        self.flush_log();
         while self.turn(handler)? {}
         Ok(())
     }

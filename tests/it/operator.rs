@@ -193,7 +193,11 @@ fn limits_are_shown_and_changed_while_it_runs() {
     let shown = |line_max: usize| {
         [format!("line-max {line_max}"), "log-bytes 1048576".into(), "rooms-max 3".into()]
             .into_iter()
-            .chain(["history 5".into(), "stall-timeout 60 s".into(), "buffers-total 268435456".into()])
+            .chain([
+                "history 5".into(),
+                "stall-timeout 60 s".into(),
+                "buffers-total 268435456".into(),
+            ])
             .collect::<Vec<String>>()
     };
     let all = |lines: &[String], server: &mut Program, word: &str| {

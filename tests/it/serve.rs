@@ -208,3 +208,23 @@ fn a_directory_for_stdin_is_told_and_it_goes_on() {
     server.err.wait_for("stdin: Is a directory");
     Peer::join(server.tcp());
 }
+
+#[test]
+fn where_it_listens_is_told_at_once_in_a_regular_file_too() {
+    let path = std::env::temp_dir().join(format!("reactor-it-stderr-{}", std::process::id()));
+    let mut command = command(&["serve", "--tcp", "127.0.0.1:0", "--console", "off"]);
+    command.stderr(fs::File::create(&path).unwrap());
+    let mut child = command.spawn().unwrap();
+    let begun = std::time::Instant::now();
+    let told = loop {
+        let told = fs::read_to_string(&path).unwrap();
+        if told.contains("listening tcp 127.0.0.1:") || begun.elapsed() > WITHIN {
+            break told;
+        }
+        std::thread::yield_now();
+    };
+    child.kill().unwrap();
+    child.wait().unwrap();
+    fs::remove_file(&path).unwrap();
+    assert!(told.contains("listening tcp 127.0.0.1:"), "{told:?}");
+}
