@@ -35,11 +35,11 @@ fn run(cli: &Cli, log: &LogQueue) -> Result<ExitCode, Error> {
     match &cli.command {
         Command::Serve(args) => {
             let options = args.options(stdout_is_terminal)?;
+            let settings =
+                Settings { ipv6_only: args.ipv6_only(), send_buffer: args.send_buffer()? };
             let version = env!("CARGO_PKG_VERSION");
             log.say(&format!("reactor {version} on {}, pid {}", host_name(), std::process::id()));
             raise_limit();
-            let settings =
-                Settings { ipv6_only: args.ipv6_only(), send_buffer: args.send_buffer()? };
             let os = MioOs::new(settings).map_err(failed)?;
             if trace {
                 serve::run(TraceOs::new(os), &options, log).map_err(failed)?;

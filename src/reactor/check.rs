@@ -69,6 +69,9 @@ impl<O: Os> Reactor<O> {
                 assert!(conn.writable || !owed, "{peer}: blocked, and nobody looks at the clock");
                 continue;
             };
+            // Its timer would try too, a minute late.
+            let queued = self.writable.contains(&peer) || self.visiting == Some(peer);
+            assert!(!conn.writable || queued, "{peer}: may be written to, and nobody will");
             match stall.armed {
                 Some(at) => {
                     assert!(at <= stall.since + self.stalls.timeout, "{peer}: the timer is late");

@@ -3,7 +3,9 @@
 use crate::support::{Peer, Program, WITHIN, skip};
 use rustix::net::sockopt::set_socket_recv_buffer_size;
 use rustix::process::Signal;
+use std::io::Read;
 use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
 
 /// What is said while a reader sleeps: more than the log and the kernel's buffers hold together
 /// (1 MiB; up to 4 MiB to send and what the reader's side takes).
@@ -96,6 +98,97 @@ fn in_lines_and_raw_a_slow_reader_is_closed_after_a_gapless_prefix() {
         let whole = format!("{} {}", prefix.len(), "x".repeat(FLOOD_LINE_BYTES));
         assert!(whole.starts_with(&cut), "the end cuts the last line at most");
         assert!(prefix.len() < FLOOD_LINES, "it kept up: the test says nothing");
+    }
+}
+
+/// Hears until a line ends so.
+fn hear_until(reader: &mut Peer, end: &str) {
+    while !reader.line().ends_with(end) {}
+}
+
+/// Less than the log holds, so that nobody falls behind it, and more than the send buffer and the
+/// reader's side hide.
+#[test]
+fn who_stops_reading_is_closed_after_the_stall_timeout_and_the_others_go_on() {
+    for protocol in ["chat", "lines", "raw"] {
+        let args = ["-v", "serve", "--tcp", "127.0.0.1:0", "--console", "off"];
+        let limits = ["--protocol", protocol, "--stall-timeout", "300ms"];
+        let server = Program::start(&[&args[..], &limits].concat());
+        let mut stopped = slow(server.tcp());
+        server.err.wait_for("opened #1");
+        let mut reader = Peer::connect(server.tcp());
+        server.err.wait_for("opened #2");
+        let mut talker = Peer::connect(server.tcp());
+        let begun = Instant::now();
+        talker.say(format!("{}\n", "x".repeat(FLOOD_LINE_BYTES)).repeat(700) + "so far\n");
+        hear_until(&mut reader, "so far");
+        let told = server.err.wait_for("closed #1: ");
+        assert!(told.ends_with("closed #1: took nothing of what was pending in time"), "{told}");
+        assert!(told.contains("WARN"), "{told}");
+        assert!(begun.elapsed() >= Duration::from_millis(300));
+        talker.say("and on\n");
+        hear_until(&mut reader, "and on");
+        while stopped.receive() > 0 {} // what was on its way, then the end
+        assert!(!server.err.text().contains("closed #2"));
+    }
+}
+
+/// Slower than what is said, all the time: two that stop, one after the other, are the clock.
+#[test]
+fn who_reads_a_little_now_and_then_is_not_closed() {
+    let server = Program::start(
+        &[&["serve", "--tcp", "127.0.0.1:0", "--console", "off"][..], &["--stall-timeout", "1s"]]
+            .concat(),
+    );
+    let mut slow_one = slow(server.tcp());
+    slow_one.greeted(); // and in the loop what comes is dropped
+    let mut reader = Peer::join(server.tcp());
+    let mut talker = Peer::join(server.tcp());
+    let lines = format!("{}\n", "x".repeat(FLOOD_LINE_BYTES)).repeat(40);
+    let mut buffer = [0; 16 * 1024];
+    for stopped in ["#4", "#5"] {
+        let _stopped = slow(server.tcp());
+        let closed = format!("closed {stopped}: took nothing");
+        let deadline = Instant::now() + WITHIN;
+        while !server.err.text().contains(&closed) {
+            assert!(Instant::now() < deadline, "{closed}: {}", server.err.text());
+            talker.say(format!("{lines}so far\n"));
+            hear_until(&mut reader, "so far");
+            let n = slow_one.stream.read(&mut buffer).expect("it is not closed");
+            assert_ne!(n, 0, "it is not closed");
+        }
+    }
+    let told = server.err.text();
+    assert!(!told.contains("closed #1"), "{told}");
+}
+
+#[test]
+fn past_the_total_of_all_buffers_somebody_goes_and_the_others_go_on() {
+    let args = ["serve", "--tcp", "127.0.0.1:0", "--console", "off", "--buffers-total", "512KiB"];
+    let server = Program::start(&args);
+    let mut reader = Peer::join(server.tcp());
+    let mut talker = Peer::join(server.tcp());
+    let hoard = |_| {
+        let mut peer = Peer::join(server.tcp());
+        peer.say("x".repeat(60_000)); // a line that does not end
+        peer
+    };
+    let _hoarders: Vec<Peer> = (0..12).map(hoard).collect();
+    let told = server.err.wait_for(": all buffers together are full");
+    assert!(told.contains("WARN") && told.contains("closed #"), "{told}");
+    assert!(!told.contains("closed #1:") && !told.contains("closed #2:"), "{told}");
+    talker.say("and on\n");
+    hear_until(&mut reader, "and on");
+}
+
+#[test]
+fn limits_that_make_no_sense_are_refused() {
+    for (flag, value, why) in [
+        ("--stall-timeout", "0s", "--stall-timeout: longer than 0"),
+        ("--buffers-total", "1KiB", "--buffers-total 1.0 KiB: at least 262144 bytes"),
+        ("--send-buffer", "2GiB", "--send-buffer 2.0 GiB: at most 1.0 GiB"),
+    ] {
+        Program::start(&["serve", "--tcp", "127.0.0.1:0", flag, value]).expect_failure(2, why);
     }
 }
 

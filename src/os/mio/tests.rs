@@ -100,6 +100,19 @@ fn small_writes_are_not_held_back() {
 }
 
 #[test]
+fn an_accepted_connection_has_the_send_buffer_that_was_asked_for() {
+    let size = |send_buffer| {
+        let mut os = MioOs::new(Settings { send_buffer, ..Settings::default() }).unwrap();
+        let (Stream::Tcp(socket), _client) = pair(&mut os) else { panic!("not a socket") };
+        socket2::SockRef::from(&socket).send_buffer_size().unwrap()
+    };
+    let (own, small) = (size(0), size(8 * 1024));
+    // Linux doubles it, socket(7); other systems give it as it is.
+    assert!((8 * 1024..=16 * 1024).contains(&small), "{small}");
+    assert!(own > small, "{own}");
+}
+
+#[test]
 fn a_partial_read_is_followed_by_silence() {
     let mut os = MioOs::new(Settings::default()).unwrap();
     let (mut stream, mut client) = pair(&mut os);
