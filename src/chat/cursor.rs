@@ -63,6 +63,11 @@ impl Cursor {
         self.at
     }
 
+    /// How many messages of others lie between an earlier state of this cursor and this one.
+    pub fn passed_since(&self, before: &Cursor) -> u64 {
+        (self.at - before.at) - u64::from(before.own_ahead.saturating_sub(self.own_ahead))
+    }
+
     /// True where nothing before `until` is owed.
     pub fn is_done(&self, until: u64) -> bool {
         self.at >= until

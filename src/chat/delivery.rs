@@ -78,7 +78,7 @@ impl Chat {
 
     /// The kernel took `n` bytes of what `pending` gave last.
     pub fn sent(&mut self, peer: PeerId, n: usize) {
-        let Chat { peers, rooms, buffered, actions, .. } = self;
+        let Chat { peers, rooms, buffered, actions, counts, .. } = self;
         let Some(Some(state)) = peers.get_mut(peer.slot as usize) else { return };
         let room = state.room;
         let log = &rooms.get(room).log;
@@ -104,12 +104,14 @@ impl Chat {
         if n == 0 {
             return;
         }
+        let before = state.cursor;
         if let Some(rest) = state.cursor.sent(log, peer.serial, until, n as u64) {
             let outbox = state.outbox.get_or_insert_default();
             log.bytes(rest).iter().for_each(|half| outbox.bytes.extend_from_slice(half));
             outbox.rest = outbox.bytes.len();
             *buffered += outbox.rest;
         }
+        counts.delivered += state.cursor.passed_since(&before);
         if rooms.get_mut(room).moved() {
             rooms.queue(room);
         }

@@ -122,6 +122,8 @@ pub struct Chat {
 pub struct Counts {
     /// Messages said.
     pub said: u64,
+    /// Messages and notices of a log sent to peers, summed over them; not those to the console.
+    pub delivered: u64,
     /// Messages that readers missed, summed over the readers.
     pub missed: u64,
     /// Notices for which a log had no room.

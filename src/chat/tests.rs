@@ -368,3 +368,13 @@ fn an_empty_room_is_gone_with_its_history_and_there_are_not_too_many() {
     hear(&mut chat, peer(2), "/join #ops");
     assert!(take_all(&mut chat, peer(2), 999).contains("* you are in #ops, 1 member\n"));
 }
+
+#[test]
+fn what_was_delivered_is_counted_without_own_words() {
+    let mut chat = quiet(rules(Protocol::Chat), 3);
+    let before = chat.counts.delivered;
+    hear(&mut chat, peer(1), "one");
+    hear(&mut chat, peer(2), "two");
+    (1..=3).for_each(|serial| drop(take_all(&mut chat, peer(serial), 5)));
+    assert_eq!(chat.counts.delivered - before, 4, "one to two peers, two to two");
+}

@@ -115,8 +115,12 @@ impl Server {
                 self.peers, stats.accepted, stats.closed, stats.turns, stats.turn_us_max
             ),
             format!(
-                "messages said {}, missed {}, private not delivered {}, notices lost {}",
-                counts.said, counts.missed, counts.undelivered, counts.notices_lost
+                "messages said {}, delivered {}, missed {}, private not delivered {}, notices lost {}",
+                counts.said,
+                counts.delivered,
+                counts.missed,
+                counts.undelivered,
+                counts.notices_lost
             ),
             format!(
                 "bytes in {}, out {}; receives {}, sends {}, blocked {}",
