@@ -257,7 +257,7 @@ fn where_descriptors_run_out_it_goes_on_and_serves_who_waits_when_some_are_free(
 
 #[test]
 fn a_talker_that_never_stops_does_not_keep_a_quiet_one_from_being_heard() {
-    let server = Program::relay("lines");
+    let server = Program::serve(&["--protocol", "lines", "--slow", "pause"]); // nobody is cut for lagging
     let mut quiet = Peer::connect(server.tcp());
     let mut reader = Peer::connect(server.tcp());
     server.err.wait_for("opened #2");
