@@ -239,6 +239,9 @@ impl Chat {
             return Said::Yes;
         };
         let (room, muted) = (state.room, state.is_muted());
+        if muted && state.answers() >= ANSWERS_BYTES_MAX {
+            return Said::Hold;
+        }
         if muted {
             self.tell(peer, format_args!("you are muted"));
             return Said::Yes;

@@ -378,3 +378,12 @@ fn what_was_delivered_is_counted_without_own_words() {
     (1..=3).for_each(|serial| drop(take_all(&mut chat, peer(serial), 5)));
     assert_eq!(chat.counts.delivered - before, 4, "one to two peers, two to two");
 }
+
+#[test]
+fn a_muted_talker_that_reads_nothing_cannot_fill_its_outbox() {
+    let mut chat = quiet(rules(Protocol::Chat), 1);
+    assert!(chat.mute(peer(1)));
+    let said = (0..10_000).filter(|_| say(&mut chat, peer(1), b"x") == Said::Yes).count();
+    assert!(said > 50 && chat.holds(peer(1)));
+    assert!(chat.buffered() < ANSWERS_BYTES_MAX + 100, "{} bytes", chat.buffered());
+}
