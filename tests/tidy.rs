@@ -238,7 +238,7 @@ fn only_the_reactor_names_slab() {
 
 #[test]
 fn only_cli_and_main_name_clap() {
-    only_names("clap", &["src/cli.rs", "src/main.rs"]);
+    only_names("clap", &["src/cli/", "src/main.rs"]);
 }
 
 #[test]

@@ -1,0 +1,129 @@
+//! The command line: what was typed, turned once into checked options. Only this folder
+//! and `main.rs` name clap.
+
+mod bench;
+mod connect;
+mod serve;
+
+use crate::address::{Address, Family, Transport, Use};
+use crate::wire::Protocol;
+pub use bench::BenchArgs;
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+pub use connect::ConnectArgs;
+pub use serve::ServeArgs;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// TCP stream chat and UDP echo in one process, on one poll loop.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100)]
+pub struct Cli {
+    /// Tell more on stderr: -v connections, -vv every call of the loop.
+    #[arg(short, long, action = ArgAction::Count, global = true)]
+    pub verbose: u8,
+    /// Tell errors only; where we listen is told all the same.
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The programs.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve TCP chat and UDP echo.
+    Serve(ServeArgs),
+    /// Be a peer of such a server.
+    Connect(ConnectArgs),
+    /// Measure such a server: its own child, or any line server.
+    Bench(BenchArgs),
+}
+
+/// Which addresses a name may become.
+#[derive(Debug, Args)]
+pub struct FamilyArgs {
+    /// IPv4 only.
+    #[arg(short = '4', long, conflicts_with = "ipv6")]
+    ipv4: bool,
+    /// IPv6 only.
+    #[arg(short = '6', long)]
+    ipv6: bool,
+}
+
+/// `--protocol`.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum ProtocolArg {
+    /// Lines of text, with names, greetings and notices.
+    Chat,
+    /// Lines of any bytes, passed on as they are.
+    Lines,
+    /// What one recv brings, passed on as it is.
+    Raw,
+}
+
+/// Why a command did not end well.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// What was typed makes no sense: exit code 2.
+    #[error("{0}")]
+    Usage(String),
+    /// What was typed could not be done: exit code 1.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl Error {
+    /// The exit code.
+    pub fn code(&self) -> u8 {
+        match self {
+            Error::Usage(_) => 2,
+            Error::Failed(_) => 1,
+        }
+    }
+}
+
+impl FamilyArgs {
+    fn family(&self) -> Family {
+        match (self.ipv4, self.ipv6) {
+            (true, _) => Family::V4,
+            (_, true) => Family::V6,
+            _ => Family::Any,
+        }
+    }
+}
+
+impl ProtocolArg {
+    fn protocol(self) -> Protocol {
+        match self {
+            ProtocolArg::Chat => Protocol::Chat,
+            ProtocolArg::Lines => Protocol::Lines,
+            ProtocolArg::Raw => Protocol::Raw,
+        }
+    }
+}
+
+/// Stands where no address was typed. No address is written so; which one it is depends on `-6`.
+const DEFAULT: &str = "(127.0.0.1:65432)";
+
+fn resolve(
+    text: &str,
+    family: Family,
+    transport: Transport,
+    usage: Use,
+) -> Result<Vec<SocketAddr>, Error> {
+    let text = match family {
+        _ if text != DEFAULT => text,
+        Family::V6 => "[::1]:65432",
+        Family::Any | Family::V4 => "127.0.0.1:65432",
+    };
+    let address: Address = text.parse().map_err(|error| Error::Usage(format!("{error}")))?;
+    let resolved = address.resolve(family, transport, usage);
+    resolved.map_err(|error| Error::Failed(format!("{error}")))
+}
+
+/// `1m30s`, `500ms`: one line of an error otherwise.
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    let signed: jiff::SignedDuration = text.parse().map_err(|error| format!("{error}"))?;
+    Duration::try_from(signed).map_err(|_| "a time cannot be negative".to_owned())
+}

@@ -1,0 +1,166 @@
+//! `reactor serve` on the command line.
+
+use super::{DEFAULT, Error, FamilyArgs, ProtocolArg, parse_duration, resolve};
+use crate::address::{Transport, Use};
+use crate::handler::FOR_EVER;
+use crate::serve::{self, ConsoleMode, Rules, Slow};
+use crate::wire::{LINE_LEN_MAX, Protocol};
+use bytesize::ByteSize;
+use clap::{Args, ValueEnum, value_parser};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// The largest `--send-buffer`: no system gives more.
+const SEND_BUFFER_MAX: usize = 1024 * 1024 * 1024;
+
+/// `reactor serve`.
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// Serve chat over TCP at ADDR; may be repeated. Without --tcp and --udp: both.
+    #[arg(long, value_name = "ADDR", num_args = 0..=1, default_missing_value = DEFAULT)]
+    tcp: Vec<String>,
+    /// Answer datagrams at ADDR; may be repeated.
+    #[arg(long, value_name = "ADDR", num_args = 0..=1, default_missing_value = DEFAULT)]
+    udp: Vec<String>,
+    /// What a message is.
+    #[arg(long, value_enum, default_value_t = ProtocolArg::Chat)]
+    protocol: ProtocolArg,
+    /// Longest line; a longer one ends its sender's connection.
+    #[arg(long, value_name = "BYTES", default_value_t = ByteSize::b(LINE_LEN_MAX as u64))]
+    line_max: ByteSize,
+    /// What is done for readers slower than their room [default: skip in chat, else disconnect].
+    #[arg(long, value_enum)]
+    slow: Option<SlowArg>,
+    /// Close who takes nothing of what is pending for so long.
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = parse_duration)]
+    stall_timeout: Duration,
+    /// Log of each room, at least four of the longest messages.
+    #[arg(long, value_name = "BYTES", default_value_t = ByteSize::b(serve::LOG_BYTES as u64))]
+    log_bytes: ByteSize,
+    /// What all peers' buffers may hold together, the rooms' logs apart; past it one is closed.
+    #[arg(long, value_name = "BYTES", default_value_t = ByteSize::b(serve::BUFFERS_TOTAL as u64))]
+    buffers_total: ByteSize,
+    /// SO_SNDBUF of each connection, which Linux doubles; 0 leaves it to the system.
+    #[arg(long, value_name = "BYTES", default_value_t = ByteSize::b(serve::SEND_BUFFER as u64))]
+    send_buffer: ByteSize,
+    /// Rooms at once.
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    #[arg(value_parser = value_parser!(u32).range(1..))]
+    rooms_max: u32,
+    /// Messages that a newcomer to a room gets (chat); 0 for none.
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    history: u32,
+    /// What stdin and stdout are for.
+    #[arg(long, value_enum, default_value_t = ConsoleArg::Chat)]
+    console: ConsoleArg,
+    #[command(flatten)]
+    family: FamilyArgs,
+}
+
+/// `--slow`.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum SlowArg {
+    /// They skip what they missed and are told how much that was; chat only.
+    Skip,
+    /// They are closed: what they got is a gapless prefix.
+    Disconnect,
+    /// Who talks waits until the slowest has caught up.
+    Pause,
+}
+
+/// `--console`.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum ConsoleArg {
+    /// stdin and stdout are left alone.
+    Off,
+    /// Commands are read from stdin, their answers are shown.
+    Commands,
+    /// The operator talks and hears.
+    Chat,
+}
+
+impl ServeArgs {
+    /// `-6`: no socket takes IPv4 as well.
+    pub fn ipv6_only(&self) -> bool {
+        self.family.ipv6
+    }
+
+    /// `--send-buffer` in bytes.
+    pub fn send_buffer(&self) -> Result<usize, Error> {
+        let bytes = self.send_buffer.as_u64();
+        // setsockopt takes a C int, and the kernel doubles it.
+        let send_buffer = usize::try_from(bytes).ok().filter(|&bytes| bytes <= SEND_BUFFER_MAX);
+        let most = ByteSize::b(SEND_BUFFER_MAX as u64);
+        send_buffer.ok_or_else(|| {
+            Error::Usage(format!("--send-buffer {}: at most {most}", self.send_buffer))
+        })
+    }
+
+    /// Resolves the addresses; may block on a name server.
+    pub fn options(&self, stdout_is_terminal: bool) -> Result<serve::Options, Error> {
+        let line_len_max = usize::try_from(self.line_max.as_u64()).unwrap_or(usize::MAX);
+        let log_bytes = usize::try_from(self.log_bytes.as_u64()).unwrap_or(usize::MAX);
+        let limit = serve::line_len_limit(log_bytes);
+        if line_len_max == 0 || line_len_max > limit {
+            return Err(Error::Usage(format!(
+                "--line-max {}: 1 to {limit} bytes with --log-bytes {}",
+                self.line_max.as_u64(),
+                self.log_bytes.as_u64()
+            )));
+        }
+        if self.stall_timeout.is_zero() {
+            return Err(Error::Usage("--stall-timeout: longer than 0".into()));
+        }
+        let buffers_total = usize::try_from(self.buffers_total.as_u64()).unwrap_or(usize::MAX);
+        let least = serve::buffers_least(line_len_max);
+        if buffers_total < least {
+            let given = self.buffers_total;
+            return Err(Error::Usage(format!("--buffers-total {given}: at least {least} bytes")));
+        }
+        let default = [DEFAULT.to_owned()];
+        let neither = self.tcp.is_empty() && self.udp.is_empty();
+        let (tcp, udp) =
+            if neither { (&default[..], &default[..]) } else { (&*self.tcp, &*self.udp) };
+        let family = self.family.family();
+        let all = |texts: &[String], transport| -> Result<Vec<SocketAddr>, Error> {
+            let mut addresses = Vec::new();
+            for text in texts {
+                addresses.extend(resolve(text, family, transport, Use::Serve)?);
+            }
+            Ok(addresses)
+        };
+        let protocol = self.protocol.protocol();
+        let slow = match (self.slow, protocol) {
+            (Some(SlowArg::Skip), Protocol::Lines | Protocol::Raw) => {
+                let word = protocol.word();
+                return Err(Error::Usage(format!(
+                    "--slow skip: nothing may be put into a stream of --protocol {word}; \
+                     take disconnect or pause"
+                )));
+            }
+            (Some(SlowArg::Skip), _) | (None, Protocol::Chat) => Slow::Skip,
+            (Some(SlowArg::Disconnect) | None, _) => Slow::Disconnect,
+            (Some(SlowArg::Pause), _) => Slow::Pause,
+        };
+        Ok(serve::Options {
+            tcp: all(tcp, Transport::Tcp)?,
+            udp: all(udp, Transport::Udp)?,
+            rules: Rules {
+                protocol,
+                line_len_max,
+                log_bytes,
+                rooms_max: self.rooms_max as usize,
+                history: self.history as usize,
+                slow,
+                stall_timeout: self.stall_timeout.min(FOR_EVER),
+            },
+            buffers_total,
+            console: match self.console {
+                ConsoleArg::Off => ConsoleMode::Off,
+                ConsoleArg::Commands => ConsoleMode::Commands,
+                ConsoleArg::Chat => ConsoleMode::Chat,
+            },
+            stdout_is_terminal,
+        })
+    }
+}
