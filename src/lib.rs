@@ -59,6 +59,7 @@ pub mod echo;
 pub mod handler;
 pub mod log_queue;
 pub mod os;
+pub mod probes;
 pub mod reactor;
 pub mod serve;
 #[cfg(test)]

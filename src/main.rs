@@ -35,8 +35,8 @@ fn run(cli: &Cli, log: &LogQueue) -> Result<ExitCode, Error> {
     match &cli.command {
         Command::Serve(args) => {
             let options = args.options(stdout_is_terminal)?;
-            let settings =
-                Settings { ipv6_only: args.ipv6_only(), send_buffer: args.send_buffer()? };
+            let (ipv6_only, send_buffer) = (args.ipv6_only(), args.send_buffer()?);
+            let settings = Settings { ipv6_only, send_buffer, ..Settings::default() };
             let version = env!("CARGO_PKG_VERSION");
             log.say(&format!("reactor {version} on {}, pid {}", host_name(), std::process::id()));
             raise_limit();
@@ -50,7 +50,7 @@ fn run(cli: &Cli, log: &LogQueue) -> Result<ExitCode, Error> {
         }
         Command::Connect(args) => {
             let options = args.options(stdout_is_terminal)?;
-            let os = MioOs::new(Settings::default()).map_err(failed)?;
+            let os = MioOs::new(args.settings(&options)).map_err(failed)?;
             let ended = if trace {
                 connect::run(TraceOs::new(os), &options, log)
             } else {

@@ -1,8 +1,10 @@
 //! `reactor connect` on the command line.
 
+use super::probe::ProbeArgs;
 use super::{DEFAULT, Error, FamilyArgs, ProtocolArg, parse_duration, resolve};
 use crate::address::{Transport, Use};
 use crate::connect;
+use crate::os::mio::Settings;
 use clap::Args;
 use std::time::Duration;
 
@@ -27,6 +29,8 @@ pub struct ConnectArgs {
     turn_timeout: Option<Duration>,
     #[command(flatten)]
     family: FamilyArgs,
+    #[command(flatten)]
+    probe: ProbeArgs,
 }
 
 impl ConnectArgs {
@@ -42,14 +46,20 @@ impl ConnectArgs {
             connect::check_name(name).map_err(refused)?;
         }
         let typed = (self.server != DEFAULT).then(|| self.server.clone());
+        let udp = if self.udp { Some(self.probe.options(addresses[0])?) } else { None };
         Ok(connect::Options {
             server: typed.unwrap_or_else(|| addresses[0].to_string()),
             name: self.name.clone(),
             addresses,
-            udp: self.udp,
+            udp,
             protocol: self.protocol.protocol(),
             turn_timeout: self.turn_timeout,
             stdout_is_terminal,
         })
+    }
+
+    /// What holds for its sockets.
+    pub fn settings(&self, options: &connect::Options) -> Settings {
+        Settings { multicast: self.probe.multicast(options.addresses[0]), ..Settings::default() }
     }
 }

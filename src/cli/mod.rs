@@ -3,6 +3,7 @@
 
 mod bench;
 mod connect;
+mod probe;
 mod serve;
 
 use crate::address::{Address, Family, Transport, Use};

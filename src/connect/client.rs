@@ -360,7 +360,7 @@ mod tests {
             name: None,
             server: "two".to_owned(),
             addresses: addresses.to_vec(),
-            udp: false,
+            udp: None,
             protocol: Protocol::Lines,
             turn_timeout: None,
             stdout_is_terminal: false,

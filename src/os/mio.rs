@@ -6,7 +6,7 @@
 use super::stdio::{Output, Stdio};
 use super::stream::{Stream, uninterrupted};
 use super::token::{decode, encode};
-use super::udp::{Udp, plain};
+use super::udp::{Multicast, Udp, plain};
 use super::{Batch, Event, Hints, Os, Source, Transmit};
 use crate::handler::{PeerId, Signal};
 use mio::net::{TcpListener, TcpStream};
@@ -43,6 +43,8 @@ pub struct Settings {
     /// bookkeeping and lowers it to `net.core.wmem_max`. 0 leaves it to the system, which lets it
     /// grow (`net.ipv4.tcp_wmem`, 4 MiB).
     pub send_buffer: usize,
+    /// How multicast leaves a UDP socket.
+    pub multicast: Multicast,
 }
 
 /// The real system.
@@ -242,6 +244,7 @@ impl Os for MioOs {
 
     fn bind_udp(&mut self, at: SocketAddr, broadcast: bool, index: usize) -> io::Result<Udp> {
         let mut udp = Udp::bind(at, broadcast, self.settings.ipv6_only)?;
+        udp.set_multicast(&self.settings.multicast)?;
         self.poll.registry().register(
             &mut udp.socket,
             encode(Source::Udp(index)),
