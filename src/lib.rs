@@ -59,6 +59,7 @@ pub mod echo;
 pub mod handler;
 pub mod log_queue;
 pub mod os;
+mod random;
 pub mod reactor;
 pub mod serve;
 #[cfg(test)]
