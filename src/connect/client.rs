@@ -354,7 +354,9 @@ impl Handler for Client {
     fn reads(&mut self, peer: PeerId) -> bool {
         if Some(peer) == self.console {
             let room = self.up.len() < AHEAD_BYTES;
-            let reads = self.link.peer().is_some() && room && self.turns.is_ours();
+            // The end of stdin must be seen before the last answer where that is not waited for.
+            let turn = self.turns.is_ours() || self.eof == Eof::Exit;
+            let reads = self.link.peer().is_some() && room && turn;
             self.console_held |= !reads;
             reads
         } else {
