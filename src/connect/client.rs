@@ -286,7 +286,9 @@ impl Client {
         }
         let consumed = lines.consumed();
         self.refused = refused;
-        Taken { consumed, hold: !drained && self.hold_console() }
+        // Where nothing is left, `reads` decides what the next turn may be.
+        let hold = !drained && consumed < bytes.len() && self.hold_console();
+        Taken { consumed, hold }
     }
 
     fn say(&mut self, text: &[u8], now: Instant) {
