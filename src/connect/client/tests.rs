@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::connect::Reconnect;
+use crate::handler::{Handler, Origin, Signal, Slices};
 use std::net::SocketAddr;
 
 const LINK: PeerId = PeerId { serial: 2, slot: 1 };
