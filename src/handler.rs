@@ -45,6 +45,8 @@ pub enum Origin {
     Dialed,
     /// The process's own stdin (what it sends us) and stdout (what it receives).
     Console,
+    /// A file that is written and never read: what was shown, line by line.
+    Transcript,
 }
 
 /// The one reason for which a connection ended. Logged once, counted once.

@@ -60,6 +60,7 @@ pub mod handler;
 pub mod log_queue;
 pub mod os;
 pub mod probes;
+mod random;
 pub mod reactor;
 pub mod serve;
 #[cfg(test)]

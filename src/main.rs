@@ -3,9 +3,11 @@
 use clap::Parser;
 use reactor::address::host_name;
 use reactor::cli::{Cli, Command, Error};
+use reactor::handler::Signal;
 use reactor::log_queue::LogQueue;
 use reactor::os::limit::raise_descriptor_limit;
 use reactor::os::mio::{MioOs, Settings};
+use reactor::os::signals::end_by;
 use reactor::os::stdio::{console_is_terminal, write_last};
 use reactor::os::trace::TraceOs;
 use reactor::{bench, connect, serve};
@@ -22,14 +24,30 @@ fn main() -> ExitCode {
     start_logging(&cli, &log);
     let outcome = run(&cli, &log);
     write_last(&log, LAST_LINES_WITHIN);
-    outcome.unwrap_or_else(|error| {
+    if let Ok(Outcome { signal: Some(signal), .. }) = outcome {
+        end_by(signal); // the shell sees which; the code is for where that cannot be
+    }
+    outcome.map(|outcome| outcome.code).unwrap_or_else(|error| {
         // Nobody may be there to read it.
         let _ = writeln!(std::io::stderr(), "reactor: {error}");
         ExitCode::from(error.code())
     })
 }
 
-fn run(cli: &Cli, log: &LogQueue) -> Result<ExitCode, Error> {
+/// How a command ended well.
+struct Outcome {
+    code: ExitCode,
+    /// To be ended by, for a client that it ended.
+    signal: Option<Signal>,
+}
+
+impl From<ExitCode> for Outcome {
+    fn from(code: ExitCode) -> Self {
+        Outcome { code, signal: None }
+    }
+}
+
+fn run(cli: &Cli, log: &LogQueue) -> Result<Outcome, Error> {
     let (_, stdout_is_terminal) = console_is_terminal();
     let trace = log::log_enabled!(log::Level::Debug);
     match &cli.command {
@@ -46,7 +64,7 @@ fn run(cli: &Cli, log: &LogQueue) -> Result<ExitCode, Error> {
             } else {
                 serve::run(os, &options, log).map_err(failed)?;
             }
-            Ok(ExitCode::SUCCESS)
+            Ok(ExitCode::SUCCESS.into())
         }
         Command::Connect(args) => {
             let options = args.options(stdout_is_terminal)?;
@@ -56,7 +74,8 @@ fn run(cli: &Cli, log: &LogQueue) -> Result<ExitCode, Error> {
             } else {
                 connect::run(os, &options, log)
             };
-            ended.map(ExitCode::from).map_err(failed)
+            let ended = ended.map_err(failed)?;
+            Ok(Outcome { code: ended.into(), signal: ended.signal() })
         }
         Command::Bench(args) => {
             let options = args.options()?;
@@ -69,7 +88,7 @@ fn run(cli: &Cli, log: &LogQueue) -> Result<ExitCode, Error> {
             let report = report.map_err(failed)?;
             // A reader that has seen enough is no error.
             let _ = write!(std::io::stdout(), "{report}");
-            report.faults().map_or(Ok(ExitCode::SUCCESS), |faults| Err(failed(faults)))
+            report.faults().map_or(Ok(ExitCode::SUCCESS.into()), |faults| Err(failed(faults)))
         }
     }
 }

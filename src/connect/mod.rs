@@ -1,9 +1,16 @@
 //! `reactor connect`: a peer of a chat server, or the client of an echo.
 
+mod backoff;
 mod client;
 mod datagrams;
+mod gather;
+mod link;
 mod outgoing;
 mod screen;
+mod session;
+mod transcript;
+mod turns;
+mod upstream;
 
 use crate::chat::names;
 use crate::handler::{CloseReason, Signal};
@@ -19,7 +26,12 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::time::Duration;
+
+/// How long each address of a server has to answer a dial, where nothing was said: longer than two
+/// lost SYNs (1 s and 2 s, RFC 6298) and a slow network.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What `connect` needs to know, checked.
 #[derive(Clone, Debug)]
@@ -36,8 +48,41 @@ pub struct Options {
     pub protocol: Protocol,
     /// In raw: how long the next line waits for an answer; none for ever.
     pub turn_timeout: Option<Duration>,
+    /// What the end of stdin means.
+    pub eof: Eof,
+    /// How long each address has to answer a dial.
+    pub connect_timeout: Duration,
+    /// The local address to dial from; all of `addresses` are of its family.
+    pub bind: Option<SocketAddr>,
+    /// A link that is lost is dialed again.
+    pub reconnect: Option<Reconnect>,
+    /// Ask a chat for the round-trip time every now and then, unseen.
+    pub asks_rtt: bool,
+    /// What was shown and said is appended here.
+    pub transcript: Option<PathBuf>,
     /// stdout is a terminal: bytes are made visible before they reach it.
     pub stdout_is_terminal: bool,
+}
+
+/// What the end of stdin means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Eof {
+    /// A FIN behind the last byte; what the server says until its own end is shown.
+    HalfClose,
+    /// Nothing: what the server says until its own end is shown.
+    Wait,
+    /// A FIN behind the last byte; what the server says from then on is dropped, and its end is
+    /// waited for at most `reactor::DRAIN_MS_MAX`.
+    Exit,
+}
+
+/// `--reconnect`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reconnect {
+    /// So many rounds of dials may fail in a row; none: any number.
+    pub rounds_max: Option<u32>,
+    /// What the jitter is drawn from.
+    pub seed: u64,
 }
 
 /// Why a name cannot be taken, in one line; a server checks it by the same rules.
@@ -63,6 +108,16 @@ pub enum Ended {
     Done,
     /// A signal did; the shell wants to see which.
     By(Signal),
+}
+
+impl Ended {
+    /// The signal that ended it.
+    pub fn signal(self) -> Option<Signal> {
+        match self {
+            Ended::Done => None,
+            Ended::By(signal) => Some(signal),
+        }
+    }
 }
 
 impl From<Ended> for std::process::ExitCode {
@@ -97,6 +152,10 @@ pub fn run<O: Os>(os: O, options: &Options, log: &LogQueue) -> Result<Ended, Err
         run_datagrams(reactor, options, probes)
     } else {
         let mut client = Client::new(options);
+        if let Some(path) = &options.transcript {
+            let failed = |error| Error::Link(format!("open {}: {error}", path.display()));
+            reactor.open_transcript(path, &mut client).map_err(failed)?;
+        }
         reactor.open_console(&mut client)?;
         reactor.run(&mut client)?;
         client.outcome()

@@ -17,6 +17,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// Events that one wait can bring: 12 KiB of epoll_event, and with 10,000 peers that all became
@@ -223,6 +224,12 @@ impl Os for MioOs {
         Ok(Stream::Stdio(console))
     }
 
+    fn transcript(&mut self, path: &Path, peer: PeerId) -> io::Result<Stream> {
+        let mut file = Box::new(Output::append_to(path)?);
+        file.register(self.poll.registry(), encode(source_of(peer)))?;
+        Ok(Stream::File(file))
+    }
+
     fn recv(&mut self, stream: &mut Stream, into: &mut [u8]) -> io::Result<usize> {
         stream.recv(into)
     }
@@ -239,6 +246,7 @@ impl Os for MioOs {
         match stream {
             Stream::Tcp(socket) => drop(socket),
             Stream::Stdio(mut console) => console.deregister(self.poll.registry()),
+            Stream::File(mut file) => file.deregister(self.poll.registry()),
         }
     }
 

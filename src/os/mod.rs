@@ -5,6 +5,7 @@
 pub mod interfaces;
 pub mod limit;
 pub mod mio;
+pub mod signals;
 pub mod stdio;
 pub mod stream;
 mod token;
@@ -14,6 +15,7 @@ pub mod udp;
 use crate::handler::{PeerId, Signal};
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// What woke us: which source, and what the kernel says of it. poll(7)'s words.
@@ -222,6 +224,10 @@ pub trait Os {
     /// ready: its calls never say `WouldBlock`. Never changes the flags of an inherited
     /// descriptor's open file description: the shell shares it.
     fn console(&mut self, peer: PeerId) -> io::Result<Self::Stream>;
+
+    /// open of a file to append to, made for its owner alone where there is none; registered as
+    /// `peer`. Reading it gives the end of input. Errors: open(2); a FIFO that nobody reads is ENXIO.
+    fn transcript(&mut self, path: &Path, peer: PeerId) -> io::Result<Self::Stream>;
 
     /// recv, or read for the console. 0 is the end of input. On the console
     /// [`io::ErrorKind::ResourceBusy`] says that the terminal belongs to another process group just

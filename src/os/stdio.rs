@@ -16,6 +16,7 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags};
 use std::io::{self, ErrorKind, IoSlice, IsTerminal};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// Bytes of one write to a shared pipe that poll called writable: PIPE_BUF is what then fits
@@ -152,6 +153,15 @@ impl Output {
         Ok(Output(Half::new(inherited, OFlags::WRONLY)?))
     }
 
+    /// A file that is appended to, made for its owner alone where there is none. What is not a
+    /// regular file (a FIFO, a terminal) is written without blocking too.
+    pub fn append_to(path: &Path) -> io::Result<Self> {
+        let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE;
+        let flags = flags | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
+        let mode = Mode::RUSR | Mode::WUSR;
+        Self::new(uninterrupted(|| Ok(rustix::fs::open(path, flags, mode)?))?)
+    }
+
     /// writev(2). Fewer bytes than offered: it is full, and an event tells when it is not.
     pub fn write(&mut self, runs: &[IoSlice<'_>]) -> io::Result<usize> {
         let half = &self.0;
@@ -206,6 +216,11 @@ impl Output {
     pub fn register(&mut self, with: &Registry, token: Token) -> io::Result<()> {
         self.0.register(with, token, Interest::WRITABLE)
     }
+
+    /// To be called before it is dropped, as for the console.
+    pub fn deregister(&mut self, from: &Registry) {
+        self.0.deregister(from);
+    }
 }
 
 /// The console as one connection: stdin is read, stdout is written.
@@ -236,7 +251,7 @@ impl Stdio {
     /// To be called before it is dropped: a shared description stays open, and in epoll, without us.
     pub fn deregister(&mut self, from: &Registry) {
         self.input.0.deregister(from);
-        self.output.0.deregister(from);
+        self.output.deregister(from);
     }
 
     /// See [`Input::read`].

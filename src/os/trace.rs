@@ -10,6 +10,7 @@ use crate::handler::{PeerId, Signal};
 use std::fmt;
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// The log target of every line, so that `RUST_LOG=reactor::os=debug` shows nothing else.
@@ -172,6 +173,15 @@ impl<O: Os> Os for TraceOs<O> {
         match &result {
             Ok(_) => tell!("console {peer}"),
             Err(error) => tell!("console {peer} {}", Failure(error)),
+        }
+        Ok(TracedStream { stream: result?, peer })
+    }
+
+    fn transcript(&mut self, path: &Path, peer: PeerId) -> io::Result<Self::Stream> {
+        let result = self.os.transcript(path, peer);
+        match &result {
+            Ok(_) => tell!("open {peer} {}", path.display()),
+            Err(error) => tell!("open {peer} {} {}", path.display(), Failure(error)),
         }
         Ok(TracedStream { stream: result?, peer })
     }

@@ -22,6 +22,7 @@ mod listener;
 mod read;
 mod stalls;
 mod stop;
+mod transcript;
 mod udp;
 
 use crate::handler::{Action, Call, CloseReason, Handler, Origin, PeerId, Signal};

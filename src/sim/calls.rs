@@ -8,6 +8,7 @@ use crate::os::{Batch, Event, Os, Transmit};
 use rustix::io::Errno;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 impl Os for SimOs {
@@ -61,6 +62,11 @@ impl Os for SimOs {
 
     fn console(&mut self, peer: PeerId) -> io::Result<StreamFd> {
         Ok(self.do_console(peer))
+    }
+
+    /// The simulated system has no files: no program of a world writes one.
+    fn transcript(&mut self, _: &Path, _: PeerId) -> io::Result<StreamFd> {
+        Err(Errno::NOENT.into())
     }
 
     fn recv(&mut self, stream: &mut StreamFd, into: &mut [u8]) -> io::Result<usize> {
