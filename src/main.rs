@@ -7,6 +7,7 @@ use reactor::log_queue::LogQueue;
 use reactor::os::limit::raise_descriptor_limit;
 use reactor::os::mio::{MioOs, Settings};
 use reactor::os::stdio::{console_is_terminal, write_last};
+use reactor::os::terminal::{give_back, give_back_at_panic};
 use reactor::os::trace::TraceOs;
 use reactor::{bench, connect, serve};
 use std::io::Write;
@@ -17,10 +18,12 @@ use std::time::Duration;
 const LAST_LINES_WITHIN: Duration = Duration::from_millis(500);
 
 fn main() -> ExitCode {
+    give_back_at_panic();
     let cli = Cli::parse();
     let log = LogQueue::new();
     start_logging(&cli, &log);
     let outcome = run(&cli, &log);
+    give_back(); // a loop that failed has closed nothing
     write_last(&log, LAST_LINES_WITHIN);
     outcome.unwrap_or_else(|error| {
         // Nobody may be there to read it.
@@ -30,11 +33,11 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli, log: &LogQueue) -> Result<ExitCode, Error> {
-    let (_, stdout_is_terminal) = console_is_terminal();
+    let look = cli.look(console_is_terminal());
     let trace = log::log_enabled!(log::Level::Debug);
     match &cli.command {
         Command::Serve(args) => {
-            let options = args.options(stdout_is_terminal)?;
+            let options = args.options(look)?;
             let settings =
                 Settings { ipv6_only: args.ipv6_only(), send_buffer: args.send_buffer()? };
             let version = env!("CARGO_PKG_VERSION");
@@ -49,7 +52,7 @@ fn run(cli: &Cli, log: &LogQueue) -> Result<ExitCode, Error> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Connect(args) => {
-            let options = args.options(stdout_is_terminal)?;
+            let options = args.options(look.stdout_is_terminal)?;
             let os = MioOs::new(Settings::default()).map_err(failed)?;
             let ended = if trace {
                 connect::run(TraceOs::new(os), &options, log)

@@ -6,11 +6,12 @@ pub mod limit;
 pub mod mio;
 pub mod stdio;
 pub mod stream;
+pub mod terminal;
 mod token;
 pub mod trace;
 pub mod udp;
 
-use crate::handler::{PeerId, Signal};
+use crate::handler::{PeerId, Signal, Window};
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -69,6 +70,27 @@ impl Hints {
     pub const fn any(self, other: Hints) -> bool {
         self.0 & other.0 != 0
     }
+}
+
+/// A caught signal: what a program is told of, and what is the loop's own business.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Caught {
+    /// For the program.
+    Told(Signal),
+    /// SIGWINCH: the terminal's size may have changed.
+    Resized,
+    /// SIGTSTP, which stops, and SIGQUIT, which ends: the terminal is to be given back before
+    /// [`Os::raise`].
+    Raise(Raise),
+}
+
+/// A signal whose default action is to be taken. signal(7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Raise {
+    /// SIGTSTP: stops until SIGCONT.
+    Stop,
+    /// SIGQUIT: ends, with a core dump.
+    Quit,
 }
 
 /// How many reads of datagrams one call may bring in. 32 is quinn-udp's batch on Linux.
@@ -252,7 +274,20 @@ pub trait Os {
     fn sendto(&mut self, udp: &mut Self::Udp, transmit: &Transmit<'_>) -> io::Result<()>;
 
     /// The next caught signal, `None` when all have been told.
-    fn signal(&mut self) -> Option<Signal>;
+    fn signal(&mut self) -> Option<Caught>;
+
+    /// tcsetattr: the console's terminal becomes raw (keys come as they are pressed; signals by key
+    /// and flow control stay), and its size is asked. From the first call on SIGWINCH, SIGTSTP and
+    /// SIGQUIT are caught. May be called again at any time. [`io::ErrorKind::ResourceBusy`]: it is
+    /// another job's just now; another error: stdin or stdout is none.
+    fn take_terminal(&mut self, console: &mut Self::Stream) -> io::Result<Window>;
+
+    /// tcsetattr: it is as it was before `take_terminal`. Nothing where it was not taken, or is
+    /// another job's by now. `close` of the console does so too.
+    fn return_terminal(&mut self);
+
+    /// Takes a signal's default action; returns after the SIGCONT that ends a stop.
+    fn raise(&mut self, raise: Raise);
 
     /// write to stderr; registered as `Log`. Log lines come from a bounded queue, see
     /// `log_queue`.

@@ -14,6 +14,7 @@ mod serve;
 mod slow;
 mod stop;
 mod support;
+mod terminal;
 mod trace;
 mod tutorial;
 mod udp;
