@@ -294,6 +294,7 @@ impl Terminal {
         match self.editor.press(key) {
             Edited::Line => self.change(),
             Edited::Nothing => self.bell(),
+            Edited::Redraw if !self.is_ours() => {}
             Edited::Redraw => {
                 // The row may stand anywhere by now, if another program wrote there.
                 self.drawn = None;

@@ -4,7 +4,9 @@
 use crate::support::{Output, Peer, Program, WITHIN, command, skip, terminal};
 use reactor::os::terminal::give_back_at_panic;
 use rustix::process::{Pid, Signal, kill_process};
-use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
+use rustix::termios::{
+    LocalModes, OptionalActions, OutputModes, Winsize, tcgetattr, tcsetattr, tcsetwinsize,
+};
 use std::fs::{self, File};
 use std::io::Write;
 use std::net::SocketAddr;
@@ -122,9 +124,9 @@ fn what_is_typed_is_said_shown_and_remembered() {
     peer.expect_line("<operator> hello world你");
     desk.wait_for_rows(&["<operator> hello world你", &status, ">"]);
     desk.keys("\x1b[A\x17\x1b[A again");
-    desk.wait_for_rows(&[&status, "> hello again"]);
+    desk.wait_for_rows(&[&status, "> hello world again"]);
     desk.keys("\r/who\r");
-    peer.expect_line("<operator> hello again");
+    peer.expect_line("<operator> hello world again");
     desk.wait_for_rows(&["> /who", "* #lobby, 2 members: operator, guest1", &status, ">"]);
 }
 
@@ -286,6 +288,9 @@ fn a_screen_that_is_not_read_delays_nobody() {
 /// A shell with job control on a terminal of its own, its stderr too.
 fn shell() -> Option<(Desk, std::process::Child)> {
     let (desk, slave) = Desk::new();
+    let mut modes = tcgetattr(&slave).unwrap();
+    modes.output_modes.insert(OutputModes::OPOST | OutputModes::ONLCR);
+    tcsetattr(&slave, OptionalActions::Now, &modes).unwrap();
     let mut command = Command::new("setsid");
     command.args(["--ctty", "--wait", "sh", "-i"]).env("TERM", "xterm").env("PS1", "$ ");
     command.env_remove("ENV").env_remove("RUST_LOG");
