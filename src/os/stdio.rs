@@ -241,7 +241,7 @@ impl Stdio {
         self.output.0.deregister(from);
     }
 
-    /// Makes the terminal that both are on raw, see [`terminal::take`], and asks for its size.
+    /// Makes the terminal that both are on raw (`terminal::take`), and asks for its size.
     pub fn take_terminal(&mut self) -> io::Result<Window> {
         let Stdio { input: Input(input), output: Output(output) } = self;
         if !input.terminal || !output.terminal {
