@@ -81,6 +81,10 @@ impl MioOs {
     }
 }
 
+fn is_interrupted(result: &io::Result<()>) -> bool {
+    result.as_ref().is_err_and(|error| error.kind() == ErrorKind::Interrupted)
+}
+
 /// Whether the process was started with `signal` ignored. False where there is no /proc.
 fn ignored_at_start(signal: i32) -> bool {
     ignored_in(&std::fs::read_to_string("/proc/self/status").unwrap_or_default(), signal)
@@ -146,7 +150,13 @@ impl Os for MioOs {
         events.clear();
         if self.events.iter().nth(self.told).is_none() {
             self.told = 0;
-            if let Err(error) = self.poll.poll(&mut self.events, timeout) {
+            let mut polled = self.poll.poll(&mut self.events, timeout);
+            if is_interrupted(&polled) {
+                // The signal itself is an event by now: told at once, before anything is drawn for
+                // a terminal that may have another size.
+                polled = self.poll.poll(&mut self.events, Some(Duration::ZERO));
+            }
+            if let Err(error) = polled {
                 self.events.clear();
                 return if error.kind() == ErrorKind::Interrupted { Ok(()) } else { Err(error) };
             }

@@ -187,8 +187,8 @@ pub fn accept_trouble(error: &io::Error) -> AcceptTrouble {
 ///
 /// No call blocks; what cannot be done now fails with [`io::ErrorKind::WouldBlock`], and an event
 /// tells when it is worth another try: once, at the transition (edge-triggered, epoll(7)).
-/// [`io::ErrorKind::Interrupted`] never comes out of a call but `poll`, which takes it for an empty
-/// batch. Every socket is registered by the call that makes it and never again: a connection for
+/// [`io::ErrorKind::Interrupted`] never comes out of a call: `poll` takes it for the end of its
+/// wait. Every socket is registered by the call that makes it and never again: a connection for
 /// both directions, a datagram socket for reading only, since what would block there is dropped.
 pub trait Os {
     /// A listening TCP socket.
@@ -203,7 +203,7 @@ pub trait Os {
 
     /// Waits until something is ready or `timeout` has passed (`None`: for ever), then replaces
     /// `events` with at most its capacity of them; the rest come with the next call.
-    /// An interrupted wait gives no events.
+    /// An interrupted wait gives what is there at that moment, which may be nothing.
     fn poll(&mut self, events: &mut Vec<Event>, timeout: Option<Duration>) -> io::Result<()>;
 
     /// socket, setsockopt (SO_REUSEADDR; IPV6_V6ONLY unless the address is `[::]`, which takes IPv4

@@ -416,13 +416,13 @@ impl<O: Os> Reactor<O> {
         for peer in std::mem::take(&mut self.doomed) {
             let conn = self.conns.remove(peer.slot as usize);
             self.os.close(conn.stream);
-            if conn.console {
-                self.forget_terminal();
-            }
             self.stats.closed += 1;
             let Phase::Doomed(why) = conn.phase else { unreachable!("doomed is never undone") };
             log::log!(level_of(why), "closed {peer}: {why}");
             handler.closed(peer, why, now);
+            if conn.console {
+                self.forget_terminal();
+            }
             self.listeners.iter_mut().for_each(Listener::retry);
         }
         self.relieve(handler);
@@ -507,6 +507,10 @@ impl<O: Os> Reactor<O> {
     fn retry_console<H: Handler>(&mut self, handler: &mut H) {
         self.console_retry = None;
         self.take_terminal(handler);
+        self.try_read_console();
+    }
+
+    fn try_read_console(&mut self) {
         if let Some(peer) = self.console
             && let Some(conn) = self.conn(peer)
         {

@@ -59,9 +59,11 @@ impl<O: Os> Reactor<O> {
         }
     }
 
-    /// A stop or a death by signal: first what stands on the screen goes.
+    /// A stop or a death by signal: first what stands on the screen goes. What was typed before it is
+    /// still read, or the shell would take it for its own.
     pub(super) fn leave_terminal<H: Handler>(&mut self, raise: Raise, handler: &mut H) {
         self.terminal.raise = Some(raise);
+        self.try_read_console();
         if self.terminal.window.is_some() {
             handler.screen(Screen::Leaving);
         }
