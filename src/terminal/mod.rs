@@ -110,7 +110,7 @@ impl Terminal {
     pub fn screen(&mut self, screen: Screen) {
         match screen {
             Screen::Ours(window) => {
-                // An answer of 0 columns is no answer; 80 is what a terminal has had since the punch card.
+                // A terminal that was never told its size says 0; 80 is the usual one.
                 let columns = if window.columns == 0 { 80 } else { usize::from(window.columns) };
                 if self.columns.replace(columns).is_none() {
                     // Whatever stood there has been erased, or is somebody else's by now.
