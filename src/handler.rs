@@ -178,6 +178,10 @@ pub enum Action {
     BuffersTotal(usize),
     /// Asks for one `reported`, in the same phase.
     Report,
+    /// The console's terminal in raw mode (true) from now on, whenever it is ours: keys come as they
+    /// are pressed, and [`Handler::screen`] tells how big it is. False gives it back. Ignored where
+    /// stdin or stdout is none.
+    Terminal(bool),
     /// Ends a hold: the kept bytes are offered again, then reading goes on.
     Resume(PeerId),
     /// No more accepts; what has arrived is read; every connection is finished; then `run`
@@ -199,6 +203,31 @@ pub enum Signal {
     Hangup,
     /// SIGCONT: after a stop; the terminal may be ours again.
     Continue,
+}
+
+/// What has become of the console's terminal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Screen {
+    /// Raw and ours: keys come one by one, the screen has this size. Told again when it changes and
+    /// after a stop, when what stood there is to be drawn anew.
+    Ours(Window),
+    /// It is given back at the end of this turn's flush, before the process stops or dies by a
+    /// signal: what must not stay on it is to be erased now.
+    Leaving,
+    /// Given back, or another job's: plain lines, which it edits and echoes itself.
+    Lost,
+}
+
+/// A terminal's size. ioctl_tty(2), TIOCGWINSZ; 0 where it does not know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// Columns.
+    pub columns: u16,
+    /// Rows.
+    pub rows: u16,
+    /// stderr is a terminal too: while this window is ours the loop leaves the log queue to the
+    /// handler, which shows its lines where they tear nothing.
+    pub log: bool,
 }
 
 /// What became of the bytes that were offered to [`Handler::received`].
@@ -303,6 +332,10 @@ pub trait Handler {
 
     /// note: a signal was caught; several of one kind may be told as one.
     fn signalled(&mut self, signal: Signal, now: Instant);
+
+    /// note, act: what has become of the console's terminal, after [`Action::Terminal`]. Nothing to
+    /// do for a program that never asks for one.
+    fn screen(&mut self, _screen: Screen) {}
 
     /// act: the loop's counters, as [`Action::Report`] asked for them.
     fn reported(&mut self, stats: &Stats);

@@ -9,6 +9,7 @@ use reactor::os::limit::raise_descriptor_limit;
 use reactor::os::mio::{MioOs, Settings};
 use reactor::os::signals::end_by;
 use reactor::os::stdio::{console_is_terminal, write_last};
+use reactor::os::terminal::{give_back, give_back_at_panic};
 use reactor::os::trace::TraceOs;
 use reactor::{bench, connect, serve};
 use std::io::Write;
@@ -19,10 +20,12 @@ use std::time::Duration;
 const LAST_LINES_WITHIN: Duration = Duration::from_millis(500);
 
 fn main() -> ExitCode {
+    give_back_at_panic();
     let cli = Cli::parse();
     let log = LogQueue::new();
     start_logging(&cli, &log);
     let outcome = run(&cli, &log);
+    give_back(); // a loop that failed has closed nothing
     write_last(&log, LAST_LINES_WITHIN);
     if let Ok(Outcome { signal: Some(signal), .. }) = outcome {
         end_by(signal); // the shell sees which; the code is for where that cannot be
@@ -48,11 +51,11 @@ impl From<ExitCode> for Outcome {
 }
 
 fn run(cli: &Cli, log: &LogQueue) -> Result<Outcome, Error> {
-    let (_, stdout_is_terminal) = console_is_terminal();
+    let look = cli.look(console_is_terminal());
     let trace = log::log_enabled!(log::Level::Debug);
     match &cli.command {
         Command::Serve(args) => {
-            let options = args.options(stdout_is_terminal)?;
+            let options = args.options(look)?;
             let (ipv6_only, send_buffer) = (args.ipv6_only(), args.send_buffer()?);
             let settings = Settings { ipv6_only, send_buffer, ..Settings::default() };
             let version = env!("CARGO_PKG_VERSION");
@@ -67,7 +70,7 @@ fn run(cli: &Cli, log: &LogQueue) -> Result<Outcome, Error> {
             Ok(ExitCode::SUCCESS.into())
         }
         Command::Connect(args) => {
-            let options = args.options(stdout_is_terminal)?;
+            let options = args.options(look.stdout_is_terminal)?;
             let os = MioOs::new(args.settings(&options)).map_err(failed)?;
             let ended = if trace {
                 connect::run(TraceOs::new(os), &options, log)

@@ -17,6 +17,11 @@ impl Chat {
         full
     }
 
+    /// The name of the room that a peer is in.
+    pub fn room_of(&self, peer: PeerId) -> Option<String> {
+        self.get(peer).map(|state| self.rooms.get(state.room).name.to_string())
+    }
+
     /// Mutes a peer, or lets it speak again; says whether it is muted now.
     pub fn mute(&mut self, peer: PeerId) -> bool {
         let Some(state) = self.get_mut(peer) else { return false };

@@ -1,6 +1,6 @@
 //! `reactor serve` on the command line.
 
-use super::{DEFAULT, Error, FamilyArgs, ProtocolArg, parse_duration, resolve};
+use super::{DEFAULT, Error, FamilyArgs, Look, ProtocolArg, parse_duration, resolve};
 use crate::address::{Transport, Use};
 use crate::handler::FOR_EVER;
 use crate::serve::{self, ConsoleMode, Rules, Slow};
@@ -97,7 +97,7 @@ impl ServeArgs {
     }
 
     /// Resolves the addresses; may block on a name server.
-    pub fn options(&self, stdout_is_terminal: bool) -> Result<serve::Options, Error> {
+    pub fn options(&self, look: Look) -> Result<serve::Options, Error> {
         let line_len_max = usize::try_from(self.line_max.as_u64()).unwrap_or(usize::MAX);
         let log_bytes = usize::try_from(self.log_bytes.as_u64()).unwrap_or(usize::MAX);
         let limit = serve::line_len_limit(log_bytes);
@@ -160,7 +160,9 @@ impl ServeArgs {
                 ConsoleArg::Commands => ConsoleMode::Commands,
                 ConsoleArg::Chat => ConsoleMode::Chat,
             },
-            stdout_is_terminal,
+            stdout_is_terminal: look.stdout_is_terminal,
+            terminal: look.terminal,
+            color: look.color,
         })
     }
 }

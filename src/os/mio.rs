@@ -7,11 +7,12 @@ use super::stdio::{Output, Stdio};
 use super::stream::{Stream, uninterrupted};
 use super::token::{decode, encode};
 use super::udp::{Multicast, Udp, plain};
-use super::{Batch, Event, Hints, Os, Source, Transmit};
-use crate::handler::{PeerId, Signal};
+use super::{Batch, Caught, Event, Hints, Os, Raise, Source, Transmit, terminal};
+use crate::handler::{PeerId, Signal, Window};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll};
-use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGWINCH};
+use signal_hook::low_level::emulate_default_handler;
 use signal_hook_mio::v1_0::Signals;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io::{self, ErrorKind, IoSlice};
@@ -83,6 +84,10 @@ impl MioOs {
     }
 }
 
+fn is_interrupted(result: &io::Result<()>) -> bool {
+    result.as_ref().is_err_and(|error| error.kind() == ErrorKind::Interrupted)
+}
+
 /// Whether the process was started with `signal` ignored. False where there is no /proc.
 fn ignored_at_start(signal: i32) -> bool {
     ignored_in(&std::fs::read_to_string("/proc/self/status").unwrap_or_default(), signal)
@@ -148,7 +153,13 @@ impl Os for MioOs {
         events.clear();
         if self.events.iter().nth(self.told).is_none() {
             self.told = 0;
-            if let Err(error) = self.poll.poll(&mut self.events, timeout) {
+            let mut polled = self.poll.poll(&mut self.events, timeout);
+            if is_interrupted(&polled) {
+                // The signal itself is an event by now: told at once, before anything is drawn for
+                // a terminal that may have another size.
+                polled = self.poll.poll(&mut self.events, Some(Duration::ZERO));
+            }
+            if let Err(error) = polled {
                 self.events.clear();
                 return if error.kind() == ErrorKind::Interrupted { Ok(()) } else { Err(error) };
             }
@@ -245,8 +256,11 @@ impl Os for MioOs {
     fn close(&mut self, stream: Stream) {
         match stream {
             Stream::Tcp(socket) => drop(socket),
-            Stream::Stdio(mut console) => console.deregister(self.poll.registry()),
             Stream::File(mut file) => file.deregister(self.poll.registry()),
+            Stream::Stdio(mut console) => {
+                terminal::give_back();
+                console.deregister(self.poll.registry());
+            }
         }
     }
 
@@ -273,14 +287,42 @@ impl Os for MioOs {
         udp.sendto(transmit)
     }
 
-    fn signal(&mut self) -> Option<Signal> {
+    fn signal(&mut self) -> Option<Caught> {
         // Each call empties the wake-up pipe and takes one kind; the others stay noted.
         self.signals.pending().next().map(|signal| match signal {
-            SIGINT => Signal::Interrupt,
-            SIGTERM => Signal::Terminate,
-            SIGHUP => Signal::Hangup,
-            _ => Signal::Continue,
+            SIGINT => Caught::Told(Signal::Interrupt),
+            SIGTERM => Caught::Told(Signal::Terminate),
+            SIGHUP => Caught::Told(Signal::Hangup),
+            SIGWINCH => Caught::Resized,
+            SIGTSTP => Caught::Raise(Raise::Stop),
+            SIGQUIT => Caught::Raise(Raise::Quit),
+            _ => Caught::Told(Signal::Continue),
         })
+    }
+
+    fn take_terminal(&mut self, console: &mut Stream) -> io::Result<Window> {
+        let Stream::Stdio(console) = console else { return Err(ErrorKind::Unsupported.into()) };
+        let window = console.take_terminal()?;
+        for signal in [SIGWINCH, SIGTSTP, SIGQUIT] {
+            // One that we were told to ignore stays ignored; once added it is not added again.
+            if !ignored_at_start(signal) {
+                self.signals.add_signal(signal)?;
+            }
+        }
+        Ok(window)
+    }
+
+    fn return_terminal(&mut self) {
+        terminal::give_back();
+    }
+
+    fn raise(&mut self, raise: Raise) {
+        let signal = match raise {
+            Raise::Stop => SIGTSTP,
+            Raise::Quit => SIGQUIT,
+        };
+        // Fails for signals that do not exist alone.
+        let _ = emulate_default_handler(signal);
     }
 
     fn write_log(&mut self, bytes: &[u8]) -> io::Result<usize> {

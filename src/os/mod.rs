@@ -8,11 +8,12 @@ pub mod mio;
 pub mod signals;
 pub mod stdio;
 pub mod stream;
+pub mod terminal;
 mod token;
 pub mod trace;
 pub mod udp;
 
-use crate::handler::{PeerId, Signal};
+use crate::handler::{PeerId, Signal, Window};
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
@@ -72,6 +73,27 @@ impl Hints {
     pub const fn any(self, other: Hints) -> bool {
         self.0 & other.0 != 0
     }
+}
+
+/// A caught signal: what a program is told of, and what is the loop's own business.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Caught {
+    /// For the program.
+    Told(Signal),
+    /// SIGWINCH: the terminal's size may have changed.
+    Resized,
+    /// SIGTSTP, which stops, and SIGQUIT, which ends: the terminal is to be given back before
+    /// [`Os::raise`].
+    Raise(Raise),
+}
+
+/// A signal whose default action is to be taken. signal(7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Raise {
+    /// SIGTSTP: stops until SIGCONT.
+    Stop,
+    /// SIGQUIT: ends, with a core dump.
+    Quit,
 }
 
 /// How many reads of datagrams one call may bring in. 32 is quinn-udp's batch on Linux.
@@ -168,8 +190,8 @@ pub fn accept_trouble(error: &io::Error) -> AcceptTrouble {
 ///
 /// No call blocks; what cannot be done now fails with [`io::ErrorKind::WouldBlock`], and an event
 /// tells when it is worth another try: once, at the transition (edge-triggered, epoll(7)).
-/// [`io::ErrorKind::Interrupted`] never comes out of a call but `poll`, which takes it for an empty
-/// batch. Every socket is registered by the call that makes it and never again: a connection for
+/// [`io::ErrorKind::Interrupted`] never comes out of a call: `poll` takes it for the end of its
+/// wait. Every socket is registered by the call that makes it and never again: a connection for
 /// both directions, a datagram socket for reading only, since what would block there is dropped.
 pub trait Os {
     /// A listening TCP socket.
@@ -184,7 +206,7 @@ pub trait Os {
 
     /// Waits until something is ready or `timeout` has passed (`None`: for ever), then replaces
     /// `events` with at most its capacity of them; the rest come with the next call.
-    /// An interrupted wait gives no events.
+    /// An interrupted wait gives what is there at that moment, which may be nothing.
     fn poll(&mut self, events: &mut Vec<Event>, timeout: Option<Duration>) -> io::Result<()>;
 
     /// socket, setsockopt (SO_REUSEADDR; IPV6_V6ONLY unless the address is `[::]`, which takes IPv4
@@ -259,7 +281,20 @@ pub trait Os {
     fn sendto(&mut self, udp: &mut Self::Udp, transmit: &Transmit<'_>) -> io::Result<()>;
 
     /// The next caught signal, `None` when all have been told.
-    fn signal(&mut self) -> Option<Signal>;
+    fn signal(&mut self) -> Option<Caught>;
+
+    /// tcsetattr: the console's terminal becomes raw (keys come as they are pressed; signals by key
+    /// and flow control stay), and its size is asked. From the first call on SIGWINCH, SIGTSTP and
+    /// SIGQUIT are caught. May be called again at any time. [`io::ErrorKind::ResourceBusy`]: it is
+    /// another job's just now; another error: stdin or stdout is none.
+    fn take_terminal(&mut self, console: &mut Self::Stream) -> io::Result<Window>;
+
+    /// tcsetattr: it is as it was before `take_terminal`. Nothing where it was not taken, or is
+    /// another job's by now. `close` of the console does so too.
+    fn return_terminal(&mut self);
+
+    /// Takes a signal's default action; returns after the SIGCONT that ends a stop.
+    fn raise(&mut self, raise: Raise);
 
     /// write to stderr; registered as `Log`. Log lines come from a bounded queue, see
     /// `log_queue`.

@@ -7,6 +7,8 @@
 //! What must not be here: lines, prompts, raw mode, and any decision when to read or write.
 
 use super::stream::uninterrupted;
+use super::terminal;
+use crate::handler::Window;
 use crate::log_queue::LogQueue;
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
@@ -139,7 +141,7 @@ impl Input {
 
 /// True where the terminal is controlled by another process group than ours. A terminal that is
 /// not our controlling one (ENOTTY) knows no jobs, so it is never in the background.
-fn in_background(terminal: BorrowedFd<'_>) -> bool {
+pub(super) fn in_background(terminal: BorrowedFd<'_>) -> bool {
     rustix::termios::tcgetpgrp(terminal).is_ok_and(|group| group != rustix::process::getpgrp())
 }
 
@@ -252,6 +254,21 @@ impl Stdio {
     pub fn deregister(&mut self, from: &Registry) {
         self.input.0.deregister(from);
         self.output.deregister(from);
+    }
+
+    /// Makes the terminal that both are on raw (`terminal::take`), and asks for its size.
+    pub fn take_terminal(&mut self) -> io::Result<Window> {
+        let Stdio { input: Input(input), output: Output(output) } = self;
+        if !input.terminal || !output.terminal {
+            return Err(ErrorKind::Unsupported.into());
+        }
+        if in_background(input.fd.as_fd()) {
+            return Err(ErrorKind::ResourceBusy.into());
+        }
+        terminal::take(input.fd.as_fd(), output.fd.as_fd())?;
+        let size = rustix::termios::tcgetwinsize(&output.fd)?;
+        let log = io::stderr().is_terminal();
+        Ok(Window { columns: size.ws_col, rows: size.ws_row, log })
     }
 
     /// See [`Input::read`].

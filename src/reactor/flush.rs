@@ -35,6 +35,7 @@ impl<O: Os> Reactor<O> {
             }
         }
         self.flush_log();
+        self.raise();
     }
 
     fn visit<H: Handler>(&mut self, peer: PeerId, sends: &mut usize, handler: &mut H) -> Visit {
@@ -117,8 +118,12 @@ impl<O: Os> Reactor<O> {
         }
     }
 
-    /// Lets stderr have what it takes; never waits for it.
+    /// Lets stderr have what it takes; never waits for it. Leaves the lines to the handler where
+    /// they would tear what it draws.
     pub(super) fn flush_log(&mut self) {
+        if self.log_is_shown() {
+            return;
+        }
         let Reactor { os, log, log_ready, .. } = self;
         if !*log_ready || log.is_empty() {
             return;

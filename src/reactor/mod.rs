@@ -22,12 +22,13 @@ mod listener;
 mod read;
 mod stalls;
 mod stop;
+mod terminal;
 mod transcript;
 mod udp;
 
 use crate::handler::{Action, Call, CloseReason, Handler, Origin, PeerId, Signal};
 use crate::log_queue::LogQueue;
-use crate::os::{Batch, Event, Os, Source};
+use crate::os::{Batch, Caught, Event, Os, Source};
 use crate::stats::Stats;
 use crate::timers::Timers;
 pub use budgets::Budgets;
@@ -41,6 +42,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use stop::Stopping;
+use terminal::Terminal;
 use udp::UdpSocket;
 
 /// How long a finished connection is read and dropped before it is closed, in milliseconds.
@@ -83,6 +85,7 @@ pub struct Reactor<O: Os> {
     /// When the console's terminal, which is another job's, is tried again. Not among the timers:
     /// there it would pass for the deadline of the console's end, and each SIGCONT would add one.
     console_retry: Option<Instant>,
+    terminal: Terminal,
     /// Connections that are owed something and did not take it all.
     stalls: Stalls,
     /// Bytes of memory in all connections' kept input.
@@ -138,6 +141,7 @@ impl<O: Os> Reactor<O> {
             failed_dials: Vec::new(),
             console: None,
             console_retry: None,
+            terminal: Terminal::default(),
             stalls: Stalls::new(STALL_TIMEOUT),
             kept_bytes: 0,
             buffers_total: BUFFERS_TOTAL,
@@ -298,12 +302,18 @@ impl<O: Os> Reactor<O> {
     }
 
     fn take_signals<H: Handler>(&mut self, handler: &mut H) {
-        while let Some(signal) = self.os.signal() {
-            let now = self.os.now();
-            if signal == Signal::Continue {
-                self.retry_console();
+        while let Some(caught) = self.os.signal() {
+            match caught {
+                Caught::Told(signal) => {
+                    let now = self.os.now();
+                    if signal == Signal::Continue {
+                        self.retry_console(handler);
+                    }
+                    handler.signalled(signal, now);
+                }
+                Caught::Resized => self.take_terminal(handler),
+                Caught::Raise(raise) => self.leave_terminal(raise, handler),
             }
-            handler.signalled(signal, now);
         }
     }
 
@@ -323,7 +333,7 @@ impl<O: Os> Reactor<O> {
             }
         }
         if self.console_retry.is_some_and(|retry| retry <= now) {
-            self.retry_console();
+            self.retry_console(handler);
         }
         if handler.next_deadline().is_some_and(|deadline| deadline <= now) {
             handler.expired(now);
@@ -358,6 +368,7 @@ impl<O: Os> Reactor<O> {
                 Action::Refuse => self.close_listeners(),
                 Action::StallTimeout(timeout) => self.stalls.timeout = timeout,
                 Action::BuffersTotal(bytes) => self.buffers_total = bytes,
+                Action::Terminal(wanted) => self.want_terminal(wanted, handler),
                 Action::Report => handler.reported(&self.stats),
                 Action::Stop { within } => self.stop(within.map(|within| now + within)),
             }
@@ -410,6 +421,9 @@ impl<O: Os> Reactor<O> {
             let Phase::Doomed(why) = conn.phase else { unreachable!("doomed is never undone") };
             log::log!(level_of(why), "closed {peer}: {why}");
             handler.closed(peer, why, now);
+            if conn.console {
+                self.forget_terminal();
+            }
             self.listeners.iter_mut().for_each(Listener::retry);
         }
         self.relieve(handler);
@@ -491,8 +505,13 @@ impl<O: Os> Reactor<O> {
     }
 
     /// Tries stdin again: whose terminal it is changes without an event.
-    fn retry_console(&mut self) {
+    fn retry_console<H: Handler>(&mut self, handler: &mut H) {
         self.console_retry = None;
+        self.take_terminal(handler);
+        self.try_read_console();
+    }
+
+    fn try_read_console(&mut self) {
         if let Some(peer) = self.console
             && let Some(conn) = self.conn(peer)
         {

@@ -3,6 +3,7 @@
 mod bans;
 mod console;
 mod desk;
+mod operator;
 mod server;
 
 pub use crate::chat::{LOG_BYTES, Rules, Slow, line_len_limit};
@@ -42,6 +43,11 @@ pub struct Options {
     pub console: ConsoleMode,
     /// stdout is a terminal.
     pub stdout_is_terminal: bool,
+    /// stdin is one too, and it can move its cursor: keys are read one by one, and a line to type
+    /// stands at the bottom.
+    pub terminal: bool,
+    /// What is shown there is coloured.
+    pub color: bool,
 }
 
 /// Why `serve` could not start, or had to stop.
@@ -76,12 +82,14 @@ fn hint(error: &io::Error) -> &'static str {
 /// `log` whatever its level: `listening TRANSPORT ADDRESS SERVICE`, for scripts too.
 pub fn run<O: Os>(os: O, options: &Options, log: &LogQueue) -> Result<(), Error> {
     let mut server = Server::new(options);
+    server.shows_log(log);
     let mut reactor = Reactor::new(os, log.clone());
     let &Options { rules: Rules { stall_timeout, .. }, buffers_total, .. } = options;
     reactor.set_limits(Limits { stall_timeout, buffers_total });
     for &at in &options.tcp {
         let bind = |source| Error::Bind { transport: "tcp", at, source };
         let bound = reactor.listen(at).map_err(bind)?;
+        server.bound_tcp(bound);
         log.say(&format!("listening tcp {bound} {}", options.rules.protocol.word()));
     }
     for &at in &options.udp {

@@ -14,7 +14,7 @@ use super::trace::Step;
 use crate::chat::line_len_limit;
 use crate::handler::{CloseReason, Signal};
 use crate::log_queue::LogQueue;
-use crate::os::Source;
+use crate::os::{Caught, Raise, Source};
 use crate::reactor::{BUFFERS_TOTAL, Budgets, Limits, Reactor, STALL_TIMEOUT};
 use crate::serve::{ConsoleMode, Options, Rules, STOP_WITHIN, Server, Slow};
 use crate::wire::Protocol;
@@ -109,6 +109,8 @@ impl World {
             },
             console: random.pick(&[ConsoleMode::Off, ConsoleMode::Commands, ConsoleMode::Chat]),
             stdout_is_terminal: random.below(2) == 0,
+            terminal: random.below(2) == 0,
+            color: random.below(2) == 0,
         };
         let mut server = Server::new(&options);
         let mut reactor = Reactor::with_budgets(os, LogQueue::new(), budgets);
@@ -168,7 +170,11 @@ impl World {
             (64..=65, _) => self.datagram(),
             (66..=67, _) => self.operate(),
             (68, _) if self.random.below(4) == 0 => self.kick(),
-            (68, _) => self.os().raise(Signal::Continue),
+            (68, _) => match self.random.below(3) {
+                0 => self.os().catch(Caught::Resized),
+                1 => self.os().catch(Caught::Raise(Raise::Stop)),
+                _ => self.os().raise(Signal::Continue),
+            },
             (70..=73, Some(_)) => self.ask(place),
             (69, _) => {
                 let max = self.random.range(1..=300);

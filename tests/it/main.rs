@@ -18,6 +18,7 @@ mod serve;
 mod slow;
 mod stop;
 mod support;
+mod terminal;
 mod trace;
 mod transcript;
 mod tutorial;

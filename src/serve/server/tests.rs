@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::chat::{LOG_BYTES, Slow};
+use crate::serve::ConsoleMode;
 
 const PEER: PeerId = PeerId { serial: 7, slot: 0 };
 
@@ -27,6 +28,8 @@ impl Chatter {
             buffers_total: crate::serve::BUFFERS_TOTAL,
             console: ConsoleMode::Off,
             stdout_is_terminal: false,
+            terminal: false,
+            color: false,
         });
         let start = Instant::now();
         server.opened(PEER, Origin::Accepted(([127, 0, 0, 1], 1).into()), start);
