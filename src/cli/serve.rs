@@ -45,8 +45,8 @@ pub struct ServeArgs {
     send_buffer: ByteSize,
     /// Rooms at once.
     #[arg(long, value_name = "N", default_value_t = 64)]
-    #[arg(value_parser = value_parser!(u32).range(1..))]
-    rooms_max: u32,
+    #[arg(value_parser = value_parser!(u16).range(1..))]
+    rooms_max: u16,
     /// Messages that a newcomer to a room gets (chat); 0 for none.
     #[arg(long, value_name = "N", default_value_t = 20)]
     history: u32,
@@ -149,7 +149,7 @@ impl ServeArgs {
                 protocol,
                 line_len_max,
                 log_bytes,
-                rooms_max: self.rooms_max as usize,
+                rooms_max: self.rooms_max,
                 history: self.history as usize,
                 slow,
                 stall_timeout: self.stall_timeout.min(FOR_EVER),

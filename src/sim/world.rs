@@ -91,7 +91,7 @@ impl World {
             protocol,
             line_len_max: line_len_limit(log_bytes).min(600),
             log_bytes,
-            rooms_max: random.range(1..=4),
+            rooms_max: random.range(1..=4) as u16,
             history: random.pick(&[0, 0, 3]),
             slow,
             stall_timeout: match random.below(3) {
@@ -287,7 +287,7 @@ impl World {
             return;
         }
         let (remote, number) = (client.remote, client.number);
-        let room = self.random.below(self.options.rules.rooms_max);
+        let room = self.random.below(usize::from(self.options.rules.rooms_max));
         let other = self.random.below(CLIENTS_MAX) + 1;
         let name = self.random.below(100);
         let line = match self.random.below(8) {
