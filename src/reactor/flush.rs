@@ -34,7 +34,6 @@ impl<O: Os> Reactor<O> {
                 break;
             }
         }
-        self.flush_log();
     }
 
     fn visit<H: Handler>(&mut self, peer: PeerId, sends: &mut usize, handler: &mut H) -> Visit {
