@@ -3,6 +3,7 @@
 use super::{DEFAULT, Error, FamilyArgs, Look, ProtocolArg, parse_duration, resolve};
 use crate::address::{Transport, Use};
 use crate::handler::FOR_EVER;
+use crate::reactor::Spin;
 use crate::serve::{self, ConsoleMode, Rules, Slow};
 use crate::wire::{LINE_LEN_MAX, Protocol};
 use bytesize::ByteSize;
@@ -45,11 +46,17 @@ pub struct ServeArgs {
     send_buffer: ByteSize,
     /// Rooms at once.
     #[arg(long, value_name = "N", default_value_t = 64)]
-    #[arg(value_parser = value_parser!(u32).range(1..))]
-    rooms_max: u32,
+    #[arg(value_parser = value_parser!(u16).range(1..))]
+    rooms_max: u16,
     /// Messages that a newcomer to a room gets (chat); 0 for none.
     #[arg(long, value_name = "N", default_value_t = 20)]
     history: u32,
+    /// Look for TIME (or `auto`: after traffic) before sleeping: shorter round trips, a busy core.
+    #[arg(long, value_name = "TIME|auto", value_parser = parse_spin)]
+    spin: Option<Spin>,
+    /// Let what came in wait up to TIME for more of its kind: fewer sends, longer latency.
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = parse_duration)]
+    gather: Duration,
     /// What stdin and stdout are for.
     #[arg(long, value_enum, default_value_t = ConsoleArg::Chat)]
     console: ConsoleArg,
@@ -117,6 +124,9 @@ impl ServeArgs {
             let given = self.buffers_total;
             return Err(Error::Usage(format!("--buffers-total {given}: at least {least} bytes")));
         }
+        if self.gather > PACE_MAX || matches!(self.spin, Some(Spin::For(time)) if time > PACE_MAX) {
+            return Err(Error::Usage("--spin and --gather: at most 1s".to_owned()));
+        }
         let default = [DEFAULT.to_owned()];
         let neither = self.tcp.is_empty() && self.udp.is_empty();
         let (tcp, udp) =
@@ -149,12 +159,14 @@ impl ServeArgs {
                 protocol,
                 line_len_max,
                 log_bytes,
-                rooms_max: self.rooms_max as usize,
+                rooms_max: self.rooms_max,
                 history: self.history as usize,
                 slow,
                 stall_timeout: self.stall_timeout.min(FOR_EVER),
             },
             buffers_total,
+            spin: self.spin.unwrap_or_default(),
+            gather: self.gather,
             console: match self.console {
                 ConsoleArg::Off => ConsoleMode::Off,
                 ConsoleArg::Commands => ConsoleMode::Commands,
@@ -164,5 +176,16 @@ impl ServeArgs {
             terminal: look.terminal,
             color: look.color,
         })
+    }
+}
+
+/// The longest `--spin` and `--gather`: more is no pace but a stop.
+const PACE_MAX: Duration = Duration::from_secs(1);
+
+/// `auto`, or for how long.
+fn parse_spin(text: &str) -> Result<Spin, String> {
+    match text {
+        "auto" => Ok(Spin::Auto),
+        time => parse_duration(time).map(Spin::For),
     }
 }

@@ -34,7 +34,6 @@ impl<O: Os> Reactor<O> {
                 break;
             }
         }
-        self.flush_log();
         self.raise();
     }
 

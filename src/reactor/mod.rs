@@ -19,6 +19,7 @@ mod conn;
 mod flush;
 mod limits;
 mod listener;
+mod pace;
 mod read;
 mod stalls;
 mod stop;
@@ -35,6 +36,8 @@ pub use budgets::Budgets;
 use conn::{Conn, Ending, Output, Phase};
 pub use limits::{BUFFERS_TOTAL, Limits, STALL_TIMEOUT};
 use listener::Listener;
+use pace::Pace;
+pub use pace::{SPIN_AUTO, Spin};
 use slab::Slab;
 use stalls::Stalls;
 use std::collections::VecDeque;
@@ -66,6 +69,7 @@ pub struct Reactor<O: Os> {
     events: Vec<Event>,
     /// Nothing was left to do when this turn began, and its poll brought nothing.
     quiet: bool,
+    pace: Pace,
     scratch: Box<[u8]>,
     /// Taken when the first datagram comes.
     batch: Option<Box<Batch>>,
@@ -131,6 +135,7 @@ impl<O: Os> Reactor<O> {
             serial: 0,
             events: Vec::with_capacity(budgets.events),
             quiet: false,
+            pace: Pace::default(),
             scratch: vec![0; budgets.scratch_bytes].into_boxed_slice(),
             batch: None,
             readable: VecDeque::new(),
@@ -152,6 +157,12 @@ impl<O: Os> Reactor<O> {
             log_ready: true,
             stats: Stats::default(),
         }
+    }
+
+    /// Trades processor time against latency, see [`Spin`]; `gather`: how long what came in may
+    /// wait for more before it is passed on, at most one more millisecond than that.
+    pub fn pace_by(&mut self, spin: Spin, gather: Duration) {
+        self.pace = Pace::new(spin, gather);
     }
 
     /// Binds a TCP listener; the address is the one really bound. Before the first turn.
@@ -198,13 +209,18 @@ impl<O: Os> Reactor<O> {
         self.stats.turns += 1;
         self.wait(handler)?;
         let begun = self.os.now();
+        let came_in = self.came_in();
         self.note(handler);
         self.accept(handler)?;
         self.read(handler);
+        self.set_pace(came_in);
         self.expire(handler);
         self.act(handler);
         self.sweep(handler);
-        self.flush(handler);
+        if !self.pace.gathers(|| self.os.now()) {
+            self.flush(handler);
+        }
+        self.flush_log();
         let took = self.os.now().saturating_duration_since(begun);
         self.stats.turn_us_max = self.stats.turn_us_max.max(took.as_micros() as u64);
         Ok(!self.stopped())
@@ -231,7 +247,8 @@ impl<O: Os> Reactor<O> {
         }
         let work = self.has_work();
         let stop_reads = self.stopping.as_ref().is_some_and(|stop| !stop.finishing);
-        let timeout = if work || stop_reads {
+        let awake = self.pace.stays_awake(|| self.os.now());
+        let timeout = if work || stop_reads || awake {
             Some(Duration::ZERO)
         } else {
             let nearest = self.next_deadline(handler);
@@ -242,23 +259,37 @@ impl<O: Os> Reactor<O> {
         Ok(())
     }
 
+    /// A number that grows with whatever peers send.
+    fn came_in(&self) -> u64 {
+        self.stats.bytes_in + self.stats.datagrams_in
+    }
+
+    /// `before`: what had come in before this turn's reads.
+    fn set_pace(&mut self, before: u64) {
+        let traffic = self.came_in() - before;
+        let woken = !self.quiet;
+        self.pace.note(traffic, woken, || self.os.now());
+    }
+
     /// True where waiting would delay something that can be done now.
     fn has_work(&self) -> bool {
         !self.readable.is_empty()
-            || !self.writable.is_empty()
             || !self.doomed.is_empty()
-            || self.visiting.is_some()
-            || self.flush_unfinished
+            || self.pace.deadline().is_none() && self.has_writes()
             || self.next_action.is_some()
             || self.listeners.iter().any(Listener::wants_accept)
             || self.udps.iter().any(UdpSocket::is_ready)
+    }
+
+    fn has_writes(&self) -> bool {
+        !self.writable.is_empty() || self.visiting.is_some() || self.flush_unfinished
     }
 
     fn next_deadline<H: Handler>(&self, handler: &H) -> Option<Instant> {
         let pauses = self.listeners.iter().filter_map(Listener::deadline);
         let stop = self.stopping.as_ref().and_then(|stop| stop.deadline);
         let own = pauses.chain(self.timers.next()).chain(self.console_retry).chain(stop);
-        own.chain(handler.next_deadline()).min()
+        own.chain(self.pace.deadline()).chain(handler.next_deadline()).min()
     }
 
     /// Turns events into readiness bits and list entries. Of the handler, only signals are told.

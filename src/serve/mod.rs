@@ -13,9 +13,10 @@ pub use server::{STOP_WITHIN, Server};
 
 use crate::log_queue::LogQueue;
 use crate::os::Os;
-use crate::reactor::{Budgets, Limits, Reactor};
+use crate::reactor::{Budgets, Limits, Reactor, Spin};
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 /// The send buffer asked for, in bytes, for each accepted connection: what a slow reader hides
 /// from the log is at most twice that and what its own side takes. Where the system chooses, it is
@@ -39,6 +40,10 @@ pub struct Options {
     /// What the kept input and the outboxes of all peers may hold together, in bytes; at least
     /// [`buffers_least`] of the rules' `line_len_max`.
     pub buffers_total: usize,
+    /// Whether the loop looks again before it sleeps.
+    pub spin: Spin,
+    /// How long what came in may wait for more before it is passed on; zero: not at all.
+    pub gather: Duration,
     /// What stdin and stdout are for.
     pub console: ConsoleMode,
     /// stdout is a terminal.
@@ -86,6 +91,7 @@ pub fn run<O: Os>(os: O, options: &Options, log: &LogQueue) -> Result<(), Error>
     let mut reactor = Reactor::new(os, log.clone());
     let &Options { rules: Rules { stall_timeout, .. }, buffers_total, .. } = options;
     reactor.set_limits(Limits { stall_timeout, buffers_total });
+    reactor.pace_by(options.spin, options.gather);
     for &at in &options.tcp {
         let bind = |source| Error::Bind { transport: "tcp", at, source };
         let bound = reactor.listen(at).map_err(bind)?;

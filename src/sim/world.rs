@@ -15,7 +15,7 @@ use crate::chat::line_len_limit;
 use crate::handler::{CloseReason, Signal};
 use crate::log_queue::LogQueue;
 use crate::os::{Caught, Raise, Source};
-use crate::reactor::{BUFFERS_TOTAL, Budgets, Limits, Reactor, STALL_TIMEOUT};
+use crate::reactor::{BUFFERS_TOTAL, Budgets, Limits, Reactor, STALL_TIMEOUT, Spin};
 use crate::serve::{ConsoleMode, Options, Rules, STOP_WITHIN, Server, Slow};
 use crate::wire::Protocol;
 use std::collections::BTreeMap;
@@ -91,7 +91,7 @@ impl World {
             protocol,
             line_len_max: line_len_limit(log_bytes).min(600),
             log_bytes,
-            rooms_max: random.range(1..=4),
+            rooms_max: random.range(1..=4) as u16,
             history: random.pick(&[0, 0, 3]),
             slow,
             stall_timeout: match random.below(3) {
@@ -107,6 +107,8 @@ impl World {
                 0 => random.range(32..=1_024),
                 _ => BUFFERS_TOTAL,
             },
+            spin: Spin::Off,
+            gather: Duration::from_millis(random.pick(&[0, 0, 0, 2])),
             console: random.pick(&[ConsoleMode::Off, ConsoleMode::Commands, ConsoleMode::Chat]),
             stdout_is_terminal: random.below(2) == 0,
             terminal: random.below(2) == 0,
@@ -116,6 +118,7 @@ impl World {
         let mut reactor = Reactor::with_budgets(os, LogQueue::new(), budgets);
         let &Options { rules: Rules { stall_timeout, .. }, buffers_total, .. } = &options;
         reactor.set_limits(Limits { stall_timeout, buffers_total });
+        reactor.pace_by(options.spin, options.gather);
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         reactor.listen(any).map_err(|error| error.to_string())?;
         let bound = reactor.bind_udp(any, false).map_err(|error| error.to_string())?;
@@ -293,7 +296,7 @@ impl World {
             return;
         }
         let (remote, number) = (client.remote, client.number);
-        let room = self.random.below(self.options.rules.rooms_max);
+        let room = self.random.below(usize::from(self.options.rules.rooms_max));
         let other = self.random.below(CLIENTS_MAX) + 1;
         let name = self.random.below(100);
         let line = match self.random.below(8) {

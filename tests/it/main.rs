@@ -10,6 +10,7 @@ mod console;
 mod limits;
 mod lines_raw;
 mod operator;
+mod pace;
 mod probes;
 mod python;
 mod reconnect;

@@ -26,6 +26,8 @@ impl Chatter {
                 stall_timeout: crate::serve::STALL_TIMEOUT,
             },
             buffers_total: crate::serve::BUFFERS_TOTAL,
+            spin: Default::default(),
+            gather: Duration::ZERO,
             console: ConsoleMode::Off,
             stdout_is_terminal: false,
             terminal: false,
