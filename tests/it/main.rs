@@ -8,6 +8,7 @@ mod console;
 mod limits;
 mod lines_raw;
 mod operator;
+mod peers;
 mod python;
 mod rooms;
 mod serve;
