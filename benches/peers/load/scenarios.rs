@@ -93,8 +93,9 @@ fn add_latency(told: &mut Value, latency: &Histogram<u64>) {
     told["max_us"] = json!(latency.max() as f64 / 1e3);
 }
 
-/// Two half windows in turn. It is measured from the end of one half to the end of another, so that
-/// as much is on its way at both looks.
+/// Two half windows in turn: a half goes out when the last but one has come to all, and the last to
+/// somebody, so that the server has read it and cannot take two halves in one turn. It is measured
+/// from the end of one half to the end of another: as much is on its way at both looks.
 pub(crate) fn fanout(load: &Load) -> Result<Value, Box<dyn Error>> {
     let mut crowd = crowd(load)?;
     let publisher = crowd.dial(None)?;
@@ -104,10 +105,11 @@ pub(crate) fn fanout(load: &Load) -> Result<Value, Box<dyn Error>> {
     let mut next = vec![0; load.peers + 1];
     // Subscribers that have all of a half, by its number modulo the halves on their way and one.
     let mut whole = [0; 3];
-    let (mut said, mut done, mut last) = (0, 0, begun);
+    // Halves by number: sent, begun to be heard, heard by all.
+    let (mut said, mut seen, mut done, mut last) = (0, 0, 0, begun);
     let mut first: Option<Look> = None;
     loop {
-        while said < done + 2 {
+        while said < done + 2 && said <= seen {
             let now = crowd.now();
             crowd.publish(publisher, 'a', said * HALF..(said + 1) * HALF, |_| now);
             said += 1;
@@ -123,6 +125,7 @@ pub(crate) fn fanout(load: &Load) -> Result<Value, Box<dyn Error>> {
                 ));
             }
             *expected = heard.number + 1;
+            seen = seen.max(heard.number / HALF + 1);
             if (*expected).is_multiple_of(HALF) {
                 whole[(heard.number / HALF % 3) as usize] += 1;
             }
