@@ -211,7 +211,7 @@ pub(crate) fn rate(load: &Load, deliveries: u64, all: bool) -> Result<Value, Box
     }
     let to = look(load, crowd.now(), crowd.counts);
     let from = first.ok_or("too short for one message behind the warm-up")?;
-    let lost = messages * hearers as u64 - crowd.counts.deliveries;
+    let lost = (messages * hearers as u64).saturating_sub(crowd.counts.deliveries);
     let mut told = told(&from, &to);
     add_latency(&mut told, &latency);
     told["lost"] = json!(lost);
