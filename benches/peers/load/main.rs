@@ -29,7 +29,13 @@ struct Words {
 #[derive(Subcommand)]
 enum Scenario {
     /// One publisher, two half windows in turn, as fast as the server can
-    Fanout(Load),
+    Fanout {
+        #[command(flatten)]
+        load: Load,
+        /// One half on its way: not even a server that reads in the middle of a sweep gathers two
+        #[arg(long)]
+        lockstep: bool,
+    },
     /// Messages at a rate that waits for nobody
     Rate {
         #[command(flatten)]
@@ -95,7 +101,7 @@ fn main() -> ExitCode {
     // Where it cannot be raised, the dial that fails says so.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
     let done = match Words::parse().scenario {
-        Scenario::Fanout(load) => scenarios::fanout(&load),
+        Scenario::Fanout { load, lockstep } => scenarios::fanout(&load, lockstep),
         Scenario::Rate { load, deliveries, all } => scenarios::rate(&load, deliveries, all),
         Scenario::Rtt(load) => scenarios::rtt(&load),
         Scenario::Idle { load, base } => scenarios::idle(&load, base),

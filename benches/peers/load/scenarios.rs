@@ -96,7 +96,7 @@ fn add_latency(told: &mut Value, latency: &Histogram<u64>) {
 /// Two half windows in turn: a half goes out when the last but one has come to all, and the last to
 /// somebody, so that the server has read it and cannot take two halves in one turn. It is measured
 /// from the end of one half to the end of another: as much is on its way at both looks.
-pub(crate) fn fanout(load: &Load) -> Result<Value, Box<dyn Error>> {
+pub(crate) fn fanout(load: &Load, lockstep: bool) -> Result<Value, Box<dyn Error>> {
     let mut crowd = crowd(load)?;
     let publisher = crowd.dial(None)?;
     subscribe(&mut crowd, load, 0..load.peers)?;
@@ -109,7 +109,7 @@ pub(crate) fn fanout(load: &Load) -> Result<Value, Box<dyn Error>> {
     let (mut said, mut seen, mut done, mut last) = (0, 0, 0, begun);
     let mut first: Option<Look> = None;
     loop {
-        while said < done + 2 && said <= seen {
+        while said < done + 2 && said <= if lockstep { done } else { seen } {
             let now = crowd.now();
             crowd.publish(publisher, 'a', said * HALF..(said + 1) * HALF, |_| now);
             said += 1;
