@@ -11,6 +11,7 @@ mod limits;
 mod lines_raw;
 mod operator;
 mod pace;
+mod peers;
 mod probes;
 mod python;
 mod reconnect;
