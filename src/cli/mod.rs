@@ -2,12 +2,13 @@
 //! and `main.rs` name clap.
 
 mod bench;
+mod bench_output;
 mod connect;
 mod serve;
 
 use crate::address::{Address, Family, Transport, Use};
 use crate::wire::Protocol;
-pub use bench::BenchArgs;
+pub use bench::{Bench, BenchArgs, Writer};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 pub use connect::ConnectArgs;
 pub use serve::ServeArgs;
