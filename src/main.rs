@@ -2,7 +2,7 @@
 
 use clap::Parser;
 use reactor::address::host_name;
-use reactor::cli::{Cli, Command, Error};
+use reactor::cli::{Bench, Cli, Command, Error};
 use reactor::handler::Signal;
 use reactor::log_queue::LogQueue;
 use reactor::os::limit::raise_descriptor_limit;
@@ -81,17 +81,17 @@ fn run(cli: &Cli, log: &LogQueue) -> Result<Outcome, Error> {
             Ok(Outcome { code: ended.into(), signal: ended.signal() })
         }
         Command::Bench(args) => {
-            let options = args.options()?;
+            let Bench::Measure(options, writer) = args.start()? else {
+                return Ok(ExitCode::SUCCESS.into());
+            };
             let os = MioOs::new(Settings::default()).map_err(failed)?;
             let report = if trace {
                 bench::run(TraceOs::new(os), &options, log)
             } else {
                 bench::run(os, &options, log)
             };
-            let report = report.map_err(failed)?;
-            // A reader that has seen enough is no error.
-            let _ = write!(std::io::stdout(), "{report}");
-            report.faults().map_or(Ok(ExitCode::SUCCESS.into()), |faults| Err(failed(faults)))
+            writer.write(&report.map_err(failed)?)?;
+            Ok(ExitCode::SUCCESS.into())
         }
     }
 }

@@ -2,6 +2,7 @@
 //! and `main.rs` name clap.
 
 mod bench;
+mod bench_output;
 mod connect;
 mod probe;
 mod serve;
@@ -9,7 +10,7 @@ mod serve;
 use crate::address::{Address, Family, Transport, Use};
 use crate::terminal::paint::{self, Choice};
 use crate::wire::Protocol;
-pub use bench::BenchArgs;
+pub use bench::{Bench, BenchArgs, Writer};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 pub use connect::ConnectArgs;
 pub use serve::ServeArgs;

@@ -1,8 +1,9 @@
 //! What a measurement comes to, as plain data: the one source of the text, JSON, HdrHistogram and
 //! HTML forms and of `bench compare`. What must not be here: how any of them looks.
 //!
-//! The JSON form is public: docs/BENCH.md holds its schema, [`VERSION`] counts its breaks.
+//! The JSON form is public: docs/bench.schema.json is its schema, [`VERSION`] counts its breaks.
 
+use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -95,6 +96,9 @@ pub struct Curve {
     pub stdev_ns: f64,
     /// From quantile 0 (the least) to 1 (the greatest), rising.
     pub points: Vec<Point>,
+    /// What it was made of, so that repeats can be merged; not in the JSON form.
+    #[serde(skip)]
+    pub histogram: Option<Histogram<u64>>,
 }
 
 /// One point of a [`Curve`].
@@ -141,5 +145,15 @@ impl Verdict {
     /// True where the exit code is 0.
     pub fn is_good(&self) -> bool {
         self.invalid.is_empty() && self.faults.is_empty() && self.broken_slos.is_empty()
+    }
+
+    /// All reasons for the exit code 1, each with the word that says what it is.
+    pub fn reasons(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let all = [
+            ("INVALID", &self.invalid),
+            ("FAULT", &self.faults),
+            ("LIMIT BROKEN", &self.broken_slos),
+        ];
+        all.into_iter().flat_map(|(word, lines)| lines.iter().map(move |line| (word, &line[..])))
     }
 }
