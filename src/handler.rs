@@ -257,12 +257,13 @@ pub struct Slices<'a> {
     runs: [IoSlice<'a>; SLICES_MAX],
     len: usize,
     bytes: usize,
+    all: bool,
 }
 
 impl<'a> Slices<'a> {
     /// No runs yet.
     pub fn new() -> Self {
-        Slices { runs: [IoSlice::new(&[]); SLICES_MAX], len: 0, bytes: 0 }
+        Slices { runs: [IoSlice::new(&[]); SLICES_MAX], len: 0, bytes: 0, all: false }
     }
 
     /// Adds a run and says whether there was room for it; an empty run takes no room.
@@ -277,6 +278,17 @@ impl<'a> Slices<'a> {
         self.len += 1;
         self.bytes += run.len();
         true
+    }
+
+    /// Nothing else is pending: what was added is all, and `sent` of all of it brings up no more.
+    /// The loop then need not ask again.
+    pub fn that_is_all(&mut self) {
+        self.all = true;
+    }
+
+    /// Whether that was said.
+    pub fn are_all(&self) -> bool {
+        self.all
     }
 
     /// The runs, in the order they were added.

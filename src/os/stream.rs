@@ -27,10 +27,14 @@ impl Stream {
         }
     }
 
-    /// One vectored send (writev(2)).
+    /// One send: send(2) of a single run, which costs the kernel less than a list of one, or
+    /// writev(2).
     pub fn send(&mut self, runs: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
-            Stream::Tcp(socket) => uninterrupted(|| socket.write_vectored(runs)),
+            Stream::Tcp(socket) => uninterrupted(|| match runs {
+                [run] => socket.write(run),
+                runs => socket.write_vectored(runs),
+            }),
             Stream::Stdio(console) => console.write(runs),
             Stream::File(file) => file.write(runs),
         }

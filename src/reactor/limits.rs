@@ -62,7 +62,8 @@ impl<O: Os> Reactor<O> {
     fn costliest(&self, outboxes: usize) -> Option<PeerId> {
         let blocked = self.stalls.longest();
         let largest = || {
-            let conns = self.conns.iter().filter(|(_, conn)| conn.kept.is_some() && !conn.console);
+            let conns =
+                self.conns.iter().filter(|(_, conn)| conn.kept().is_some() && !conn.console);
             let largest = conns.max_by_key(|(_, conn)| conn.kept_bytes());
             largest.map(|(slot, conn)| conn.id(slot as u32))
         };
@@ -77,6 +78,6 @@ impl<O: Os> Reactor<O> {
         self.stalls.clear(peer, &mut self.timers);
         let conn = &mut self.conns[peer.slot as usize];
         self.kept_bytes -= conn.kept_bytes();
-        conn.kept = None;
+        conn.keep(None);
     }
 }

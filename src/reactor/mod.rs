@@ -187,7 +187,7 @@ impl<O: Os> Reactor<O> {
         let peer = PeerId { serial: 0, slot };
         let stream = self.os.console(peer)?;
         let now = self.os.now();
-        self.conns.insert(Conn::new(stream, peer.serial, Phase::Open, true));
+        self.conns.insert(Conn::new(stream, peer.serial, true));
         self.console = Some(peer);
         self.queue_read(peer);
         handler.opened(peer, Origin::Console, now);
@@ -352,7 +352,7 @@ impl<O: Os> Reactor<O> {
         let now = self.os.now();
         while let Some(peer) = self.timers.expire(now) {
             let Some(conn) = self.conn(peer) else { continue };
-            match &conn.phase {
+            match conn.phase() {
                 Phase::Dialing { .. } => self.doom(peer, CloseReason::DialTimeout),
                 Phase::Flushing(_) | Phase::Draining(_) => self.cut(peer),
                 Phase::Open => {
@@ -412,7 +412,7 @@ impl<O: Os> Reactor<O> {
         self.stats.dialed += 1;
         match self.os.connect(to, from, peer) {
             Ok(stream) => {
-                self.insert(peer, stream, Phase::Open, false);
+                self.insert(peer, stream);
                 // Writable is what a dialed socket becomes when the handshake is done.
                 self.conns[peer.slot as usize].writable = false;
                 self.enter(peer, Phase::Dialing { deadline });
@@ -428,11 +428,11 @@ impl<O: Os> Reactor<O> {
 
     fn finish(&mut self, peer: PeerId, why: CloseReason, deadline: Instant) {
         let Some(conn) = self.conn(peer) else { return };
-        match conn.phase {
+        match conn.phase() {
             Phase::Dialing { .. } => self.doom(peer, why),
             Phase::Open => {
                 let ending = Ending { why, deadline, dropped: 0 };
-                self.enter(peer, Phase::Flushing(Box::new(ending)));
+                self.enter(peer, Phase::Flushing(ending));
                 self.writable.push_back(peer);
             }
             Phase::Flushing(_) | Phase::Draining(_) | Phase::Doomed(_) => {}
@@ -447,9 +447,9 @@ impl<O: Os> Reactor<O> {
         }
         for peer in std::mem::take(&mut self.doomed) {
             let conn = self.conns.remove(peer.slot as usize);
+            let &Phase::Doomed(why) = conn.phase() else { unreachable!("doomed is never undone") };
             self.os.close(conn.stream);
             self.stats.closed += 1;
-            let Phase::Doomed(why) = conn.phase else { unreachable!("doomed is never undone") };
             log::log!(level_of(why), "closed {peer}: {why}");
             handler.closed(peer, why, now);
             if conn.console {
@@ -463,7 +463,7 @@ impl<O: Os> Reactor<O> {
     /// Marks a connection for the sweep; the first reason stands.
     fn doom(&mut self, peer: PeerId, why: CloseReason) {
         if let Some(conn) = self.conn(peer)
-            && !matches!(conn.phase, Phase::Doomed(_))
+            && !matches!(conn.phase(), Phase::Doomed(_))
         {
             self.enter(peer, Phase::Doomed(why));
             self.doomed.push(peer);
@@ -472,7 +472,7 @@ impl<O: Os> Reactor<O> {
 
     /// Time is up: dooms a connection with the reason that fits how far it came.
     fn cut(&mut self, peer: PeerId) {
-        let why = match self.conn(peer).map(|conn| &conn.phase) {
+        let why = match self.conn(peer).map(|conn| conn.phase()) {
             // All that was pending is sent; only the peer's own end has not come.
             Some(Phase::Draining(ending)) => ending.why,
             _ => CloseReason::NotFlushed,
@@ -484,8 +484,8 @@ impl<O: Os> Reactor<O> {
     fn enter(&mut self, peer: PeerId, phase: Phase) {
         let Some(conn) = self.conns.get_mut(peer.slot as usize) else { return };
         let next = phase.deadline();
-        let last = std::mem::replace(&mut conn.phase, phase).deadline();
-        let over = !matches!(conn.phase, Phase::Dialing { .. } | Phase::Open);
+        let over = !matches!(phase, Phase::Dialing { .. } | Phase::Open);
+        let last = conn.enter(phase).deadline();
         if let Some(deadline) = last {
             self.timers.disarm(deadline, peer);
         }
@@ -511,9 +511,9 @@ impl<O: Os> Reactor<O> {
         PeerId { serial: self.serial + 1, slot: self.conns.vacant_key() as u32 }
     }
 
-    fn insert(&mut self, peer: PeerId, stream: O::Stream, phase: Phase, console: bool) {
+    fn insert(&mut self, peer: PeerId, stream: O::Stream) {
         self.serial = peer.serial;
-        let slot = self.conns.insert(Conn::new(stream, peer.serial, phase, console));
+        let slot = self.conns.insert(Conn::new(stream, peer.serial, false));
         assert_eq!(slot as u32, peer.slot, "the slot is the one that the socket is registered for");
     }
 

@@ -37,7 +37,7 @@ impl<O: Os> Reactor<O> {
         let Some(peer) = self.console.filter(|_| self.terminal.wanted) else { return };
         let conn = self.conns.get_mut(peer.slot as usize);
         let Some(conn) = conn.filter(|conn| conn.serial == peer.serial) else { return };
-        if !matches!(conn.phase, Phase::Open) {
+        if !matches!(conn.phase(), Phase::Open) {
             return;
         }
         match self.os.take_terminal(&mut conn.stream) {

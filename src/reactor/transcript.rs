@@ -2,7 +2,7 @@
 //! the one end that each connection has hold for a slow or full disk too.
 
 use super::Reactor;
-use super::conn::{Input, Phase};
+use super::conn::Input;
 use crate::handler::{Handler, Origin};
 use crate::os::Os;
 use std::io;
@@ -14,7 +14,7 @@ impl<O: Os> Reactor<O> {
         let peer = self.next_peer();
         let stream = self.os.transcript(at, peer)?;
         let now = self.os.now();
-        self.insert(peer, stream, Phase::Open, false);
+        self.insert(peer, stream);
         self.conns[peer.slot as usize].input = Input::Ended;
         handler.opened(peer, Origin::Transcript, now);
         Ok(())
