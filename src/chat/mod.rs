@@ -45,6 +45,10 @@ pub const LOG_BYTES: usize = 1024 * 1024;
 /// cost the square of N; from here on the count would be all that anybody reads anyway.
 pub const NOTICE_PEERS_MAX: usize = 128;
 
+/// Peers that there is room for at first: a table of pages that are not used yet, for the same
+/// reason as the loop's.
+const PEERS_AT_FIRST: usize = 8 * 1024;
+
 /// How long a peer that is closed by our decision has to take the last words.
 pub const LAST_WORDS: Duration = Duration::from_secs(2);
 
@@ -139,7 +143,7 @@ impl Chat {
         assert!(rules.line_len_max <= limit, "the log has room for a message");
         Chat {
             rules,
-            peers: Vec::new(),
+            peers: Vec::with_capacity(PEERS_AT_FIRST),
             rooms: Rooms::new(rules.log_bytes, rules.slow),
             names: Register::default(),
             console: None,

@@ -57,6 +57,11 @@ pub const DRAIN_BYTES_MAX: usize = 1024 * 1024;
 /// How long until a terminal that belongs to another process group is tried again.
 pub const CONSOLE_RETRY_MS: u64 = 1_000;
 
+/// Connections that there is room for at first. The table is so large from the start (320 KiB) that
+/// malloc takes it from the system: pages cost memory when they are first used, and it grows by
+/// moving pages (mremap(2)). A small one would leave its former places behind, 10 bytes a peer.
+const ROOM_AT_FIRST: usize = 8 * 1024;
+
 /// The event loop over one [`Os`]: owns every socket, drives one [`Handler`].
 pub struct Reactor<O: Os> {
     os: O,
@@ -129,7 +134,7 @@ impl<O: Os> Reactor<O> {
         Reactor {
             os,
             budgets,
-            conns: Slab::new(),
+            conns: Slab::with_capacity(ROOM_AT_FIRST),
             listeners: Vec::new(),
             udps: Vec::new(),
             serial: 0,
