@@ -81,7 +81,8 @@ impl DatagramClient {
     }
 
     fn send(&mut self, text: &[u8], now: Instant) {
-        self.actions.push_back(Action::SendTo { socket: 0, to: self.to, bytes: text.to_vec() });
+        let bytes = text.to_vec();
+        self.actions.push_back(Action::SendTo { socket: 0, to: self.to, bytes, stride: 0 });
         self.sent += 1;
         self.unanswered += 1;
         self.deadline = Some(now + ECHO_WITHIN);

@@ -337,7 +337,9 @@ impl<O: Os> Reactor<O> {
             };
             match action {
                 Action::Connect { to, from, timeout } => self.dial(to, from, now + timeout),
-                Action::SendTo { socket, to, bytes } => self.send_datagram(socket, to, &bytes),
+                Action::SendTo { socket, to, bytes, stride } => {
+                    self.send_datagrams(socket, to, &bytes, stride);
+                }
                 Action::HalfClose(peer) => {
                     if let Some(conn) = self.conn(peer)
                         && conn.output == Output::Open
