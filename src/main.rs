@@ -61,15 +61,20 @@ fn run(cli: &Cli, log: &LogQueue) -> Result<ExitCode, Error> {
         Command::Bench(args) => {
             let options = args.options()?;
             let os = MioOs::new(Settings::default()).map_err(failed)?;
-            let report = if trace {
-                bench::run(TraceOs::new(os), &options, log)
+            let mut told = |_: &bench::Live| {};
+            let ended = if trace {
+                bench::run(TraceOs::new(os), &options, log, &mut told)
             } else {
-                bench::run(os, &options, log)
+                bench::run(os, &options, log, &mut told)
             };
-            let report = report.map_err(failed)?;
+            let reports = match ended.map_err(failed)? {
+                bench::Ended::Reports(reports) => reports,
+                bench::Ended::By(signal) => return Ok(connect::Ended::By(signal).into()),
+            };
+            let report = bench::report::merge::merge(reports);
             // A reader that has seen enough is no error.
             let _ = write!(std::io::stdout(), "{report}");
-            report.faults().map_or(Ok(ExitCode::SUCCESS), |faults| Err(failed(faults)))
+            report.verdict.line().map_or(Ok(ExitCode::SUCCESS), |line| Err(failed(line)))
         }
     }
 }

@@ -9,6 +9,7 @@ pub mod stream;
 mod token;
 pub mod trace;
 pub mod udp;
+pub mod wall;
 
 use crate::handler::{PeerId, Signal};
 use std::io::{self, IoSlice};

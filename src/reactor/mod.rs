@@ -165,6 +165,11 @@ impl<O: Os> Reactor<O> {
         Ok(bound)
     }
 
+    /// The addresses of the UDP sockets, in the order they were bound.
+    pub fn udp_addresses(&self) -> io::Result<Vec<SocketAddr>> {
+        self.udps.iter().map(|udp| self.os.udp_address(udp.socket())).collect()
+    }
+
     /// Opens stdin and stdout as one connection, once, before the first turn.
     pub fn open_console<H: Handler>(&mut self, handler: &mut H) -> io::Result<()> {
         let slot = self.conns.vacant_key() as u32;

@@ -26,6 +26,10 @@ impl<U> UdpSocket<U> {
         UdpSocket { udp, ready: false }
     }
 
+    pub(super) fn socket(&self) -> &U {
+        &self.udp
+    }
+
     pub(super) fn note(&mut self) {
         self.ready = true;
     }

@@ -142,4 +142,12 @@ impl Verdict {
     pub fn is_good(&self) -> bool {
         self.invalid.is_empty() && self.faults.is_empty() && self.broken_slos.is_empty()
     }
+
+    /// All that makes the exit code 1, in one line; None where that is 0.
+    pub fn line(&self) -> Option<String> {
+        let invalid = self.invalid.iter().map(|line| format!("INVALID: {line}"));
+        let others = self.faults.iter().chain(&self.broken_slos).cloned();
+        let lines: Vec<String> = invalid.chain(others).collect();
+        (!lines.is_empty()).then(|| lines.join("; "))
+    }
 }
