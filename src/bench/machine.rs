@@ -45,7 +45,9 @@ pub(super) fn server_of(options: &Options, to: SocketAddr) -> String {
 pub(super) fn settings(options: &Options) -> BTreeMap<String, String> {
     let mut settings = BTreeMap::new();
     let mut set = |name: &str, value: String| drop(settings.insert(name.to_owned(), value));
-    set("protocol", options.protocol.word().to_owned());
+    if !matches!(options.scenario, Scenario::Udp { .. }) {
+        set("protocol", options.protocol.word().to_owned());
+    }
     match options.scenario {
         Scenario::Fanout { subscribers, publishers, overlap, stalled, .. } => {
             set("subscribers", subscribers.to_string());
