@@ -25,6 +25,8 @@ struct Flight {
 #[derive(Default)]
 struct Lane {
     done: u32,
+    /// Behind the last line that somebody has.
+    heard: u32,
     flights: VecDeque<Flight>,
 }
 
@@ -83,14 +85,18 @@ impl Flights {
             flight.first_ns = now_ns;
         }
         flight.waiting = flight.waiting.saturating_sub(1);
+        lane.heard = lane.heard.max(sequence + 1);
+        let flight = *lane.get(sequence)?;
         let last = flight.waiting == 0 && flight.whole;
-        let Flight { intended_ns, sent_ns, first_ns, .. } = *flight;
+        let Flight { intended_ns, sent_ns, first_ns, .. } = flight;
         lane.settle();
         Some(Arrival { intended_ns, sent_ns, first_ns: last.then_some(first_ns) })
     }
 
     /// One receiver is not waited for any more.
     pub(in crate::bench) fn skipped(&mut self, publisher: usize, lines: Range<u32>) {
+        let lane = &mut self.lanes[publisher];
+        lane.heard = lane.heard.max(lines.end);
         for sequence in lines {
             if let Some(flight) = self.lanes[publisher].get(sequence) {
                 flight.waiting = flight.waiting.saturating_sub(1);
@@ -104,6 +110,11 @@ impl Flights {
     /// somebody waits for.
     pub(in crate::bench) fn done(&self, publisher: usize) -> u32 {
         self.lanes[publisher].done
+    }
+
+    /// The line behind the last of `publisher` that somebody has.
+    pub(in crate::bench) fn heard(&self, publisher: usize) -> u32 {
+        self.lanes[publisher].heard
     }
 
     /// The line behind the last of `publisher` that was sent before `ns` with all before it sent
@@ -141,7 +152,7 @@ mod tests {
         let arrival = |first_ns| Some(Arrival { intended_ns: 100, sent_ns: 120, first_ns });
         assert_eq!(flights.arrived(0, 0, 200), arrival(None));
         assert_eq!(flights.arrived(0, 0, 300), arrival(None));
-        assert_eq!(flights.done(0), 0);
+        assert_eq!((flights.done(0), flights.heard(0)), (0, 1));
         assert_eq!(flights.arrived(0, 0, 400), arrival(Some(200)));
         assert_eq!((flights.done(0), flights.arrived(0, 0, 500)), (1, None));
     }

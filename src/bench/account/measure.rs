@@ -31,6 +31,13 @@ pub(in crate::bench) struct Who {
     pub(in crate::bench) answering: bool,
 }
 
+impl Who {
+    /// Publishers that the pace is for.
+    fn paced(&self) -> usize {
+        if self.answering { 1 } else { self.publishers }
+    }
+}
+
 /// How far a publisher is held up by others.
 #[derive(Clone, Copy)]
 struct Hold {
@@ -85,7 +92,7 @@ pub(in crate::bench) struct Measure {
 impl Measure {
     /// Sends from `start` on; times in lines count from `origin`.
     pub(in crate::bench) fn new(who: Who, load: &Load, start: Instant, origin: Instant) -> Self {
-        let pace = Pace::new(load, who.publishers, start);
+        let pace = Pace::new(load, who.paced(), start);
         let warm = pace.warm();
         let hold = Hold { window: false, socket: false, free_since: start };
         Measure {
@@ -126,7 +133,7 @@ impl Measure {
         if !self.pace.is_scheduled() {
             self.watch.look(now);
         }
-        let publishers = self.who.publishers;
+        let publishers = self.who.paced();
         let bursts = self.pace.advance(now, self.made);
         if !self.pace.is_scheduled() {
             return 0..publishers;
@@ -146,8 +153,9 @@ impl Measure {
         match (self.who.answering, publisher) {
             (true, 1) => [self.checker.made_of(1) + self.turned.len() as u32, u32::MAX],
             (answering, _) => {
-                let done = self.flights.done(if answering { 1 } else { publisher });
-                [self.pace.due(publisher, self.made), self.pace.allowed(done)]
+                let back = if answering { 1 } else { publisher };
+                let (done, heard) = (self.flights.done(back), self.flights.heard(back));
+                [self.pace.due(publisher, self.made), self.pace.allowed(done, heard)]
             }
         }
     }

@@ -34,6 +34,8 @@ pub(in crate::bench) struct Pace {
     window: u32,
     /// The window moves on by so many lines.
     step: u32,
+    /// It goes out in two halves in turn.
+    halves: bool,
     /// Closed loop: lines of all publishers at most, once that is known.
     limit: u64,
     /// Not before the start, not after the end.
@@ -73,6 +75,7 @@ impl Pace {
             expected,
             window,
             step,
+            halves,
             limit: u64::MAX,
             open: false,
             cut: warm + expected + expected.max(OVERTIME_MIN),
@@ -113,9 +116,15 @@ impl Pace {
         }
     }
 
-    /// Lines of a publisher that the window lets through, where `done` are back.
-    pub(in crate::bench) fn allowed(&self, done: u32) -> u32 {
-        (done - done % self.step).saturating_add(self.window)
+    /// Lines of a publisher that the window lets through, where everybody has the first `done` and
+    /// somebody the first `heard`.
+    ///
+    /// A half goes out when somebody has all of the half before it. Otherwise both would come back
+    /// together where we are slow, and go out together ever after.
+    pub(in crate::bench) fn allowed(&self, done: u32, heard: u32) -> u32 {
+        let whole = |lines: u32| lines - lines % self.step;
+        let most = whole(done).saturating_add(self.window);
+        if self.halves { most.min(whole(heard) + self.step) } else { most }
     }
 
     /// When line `sequence` of `publisher` is meant to be sent: now, where nothing else says so.
@@ -190,14 +199,16 @@ mod tests {
     fn a_window_alone_moves_by_halves() {
         let start = Instant::now();
         let pace = Pace::new(&load(None, Some(64), 1, Length::Time(MS)), 1, start);
-        let allowed = [0, 1, 31, 32, 63, 64, 65].map(|done| pace.allowed(done));
+        let allowed = [0, 1, 31, 32, 63, 64, 65].map(|done| pace.allowed(done, done + 64));
         assert_eq!(allowed, [64, 64, 64, 96, 96, 128, 128]);
+        let allowed = [0, 31, 32, 64, 96].map(|heard| pace.allowed(0, heard));
+        assert_eq!(allowed, [32, 32, 64, 64, 64], "the second half follows the first");
         let one = Pace::new(&load(None, Some(1), 1, Length::Time(MS)), 1, start);
-        assert_eq!([0, 1, 2].map(|done| one.allowed(done)), [1, 2, 3]);
+        assert_eq!([0, 1, 2].map(|done| one.allowed(done, done)), [1, 2, 3]);
         let both = Pace::new(&load(Some(5), Some(4), 1, Length::Time(MS)), 1, start);
-        assert_eq!([0, 1, 2].map(|done| both.allowed(done)), [4, 5, 6]);
+        assert_eq!([0, 1, 2].map(|done| both.allowed(done, done)), [4, 5, 6]);
         let bursts = Pace::new(&load(None, Some(8), 4, Length::Time(MS)), 1, start);
-        assert_eq!([0, 3, 4, 8].map(|done| bursts.allowed(done)), [8, 8, 12, 16]);
+        assert_eq!([0, 3, 4, 8].map(|done| bursts.allowed(done, done)), [8, 8, 12, 16]);
     }
 
     #[test]

@@ -253,6 +253,22 @@ fn somebody_else_s_server_is_looked_at_by_its_process() {
 }
 
 #[test]
+fn a_window_goes_out_in_two_halves() {
+    let told = bench("fanout --subscribers 4 --window 16 --duration 300ms --warmup 100ms");
+    told.expect_clean();
+    // A server that reads between the two writes of a half has less.
+    let lines = told.figure("lines a send");
+    assert!((1.0..=8.5).contains(&lines), "{}", told.report);
+}
+
+#[test]
+fn round_trips_keep_their_rate() {
+    let told = bench("rtt --rate 200 --messages 40 --warmup 0s");
+    told.expect_clean();
+    assert_eq!(told.figure("round trips  "), 40.0, "{}", told.report);
+}
+
+#[test]
 fn each_repeat_is_a_run_of_its_own() {
     let told = bench("udp --clients 2 --messages 10 --rate 100 --warmup 0s --repeat 2");
     told.expect_clean();

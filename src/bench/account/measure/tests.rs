@@ -90,16 +90,22 @@ fn the_window_goes_out_in_two_halves_in_turn() {
         (before..made.len(), made.clone())
     };
     let (first, lines) = make(&mut measure);
-    assert_eq!(first.len(), 8);
-    for (index, &line) in lines.iter().enumerate().take(4) {
+    assert_eq!(first.len(), 4, "one half");
+    measure.line(0, lines[0], start + MS);
+    assert_eq!(measure.released(), None, "a part of it is back");
+    lines[1..4].iter().for_each(|&line| assert!(measure.line(0, line, start + MS).is_some()));
+    assert_eq!(measure.released(), Some(0), "somebody has all of it");
+    let (second, lines) = make(&mut measure);
+    assert_eq!(second.len(), 4, "the other half");
+    for &line in &lines[4..8] {
         measure.line(0, line, start + MS);
-        assert_eq!(measure.released(), None, "line {index}: the other one has it not");
     }
-    for (index, &line) in lines.iter().enumerate().take(4) {
+    assert_eq!(measure.released(), None, "nobody but one has the first half");
+    for &line in &lines[..8] {
         measure.line(1, line, start + MS);
-        assert_eq!(measure.released(), (index == 3).then_some(0), "line {index}");
     }
-    assert_eq!(make(&mut measure).0.len(), 4);
+    assert_eq!(measure.released(), Some(0));
+    assert_eq!(make(&mut measure).0.len(), 4, "one half, although both are back");
 }
 
 #[test]
@@ -121,6 +127,24 @@ fn a_round_trip_is_clocked_once_and_from_its_beginning() {
     }
     assert_eq!((measure.sent.len(), measure.counted), (3, 3));
     assert_eq!((max_ms(&measure.sent), max_ms(&measure.intended)), (5.0, 5.0));
+}
+
+#[test]
+fn round_trips_have_a_schedule_of_their_own() {
+    let start = Instant::now();
+    let who = Who { subscribers: 2, publishers: 2, overlap: 2, answering: true };
+    let load = Load { length: Length::Messages(3), ..load(Some(1_000), Some(1)) };
+    let mut measure = Measure::new(who, &load, start, start);
+    let mut now = start;
+    for _ in 0..3 {
+        assert_eq!(measure.advance(now), 0..1);
+        let there = measure.make(0, now).unwrap();
+        measure.line(1, there, now);
+        let back = measure.make(1, now).unwrap();
+        measure.line(0, back, now);
+        now += MS;
+    }
+    assert!(measure.is_complete(now) && measure.unsent() == 0);
 }
 
 #[test]
