@@ -49,12 +49,20 @@ pub fn run<O: Os>(
     told: &mut dyn FnMut(&Live),
 ) -> Result<Ended, Error> {
     let (_, limit) = raise_descriptor_limit();
-    options.fits(limit)?;
+    let most = matches!(options.scenario, Scenario::Idle { peers: usize::MAX });
+    let options = &options.clone().fitted(limit)?;
     let mut reactor = Reactor::new(os, log.clone());
     let mut reports = Vec::new();
     for _ in 0..options.repeat {
         match run_once(&mut reactor, options, told) {
-            Ok(report) => reports.push(report),
+            Ok(mut report) => {
+                if most {
+                    report.verdict.notes.push(format!(
+                        "as many peers as the limit on open descriptors allows: {limit} (ulimit -Hn)"
+                    ));
+                }
+                reports.push(report);
+            }
             Err(Broken::Failed(error)) => return Err(error),
             Err(Broken::Stopped(signal)) => return Ok(Ended::By(signal)),
         }

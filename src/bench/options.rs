@@ -17,6 +17,9 @@ pub const CLIENTS_MAX: u16 = 10_000;
 /// Pairs of publisher and subscriber at most: each costs four bytes.
 pub const PAIRS_MAX: u64 = 100_000_000;
 
+/// Peers at most where all that fit are asked for: what 250 source addresses have ports for.
+const PEERS_MAX: u64 = 250 * 28_000;
+
 /// Descriptors that are no peer's: the three standard ones, epoll, signals, the child's pipes, and
 /// in the server its listener, its UDP socket and a few to spare.
 const DESCRIPTORS_SPARE: u64 = 32;
@@ -44,7 +47,7 @@ pub enum Scenario {
     },
     /// Peers are silent; in the end they hear one line.
     Idle {
-        /// Those that hear, 2 or more.
+        /// Those that hear, 2 or more; [`usize::MAX`]: as many as the descriptor limit allows.
         peers: usize,
     },
     /// Connections are opened and closed.
@@ -198,11 +201,17 @@ impl Scenario {
 }
 
 impl Options {
-    /// Refuses what a process with `limit` descriptors cannot hold.
-    pub(super) fn fits(&self, limit: u64) -> Result<(), Error> {
-        let peers = self.scenario.peers() as u64;
+    /// What is asked for where a process may have `limit` descriptors: refused where that is too
+    /// much, all of them where it is as many as there are.
+    pub(super) fn fitted(mut self, limit: u64) -> Result<Self, Error> {
         let room = limit.saturating_sub(DESCRIPTORS_SPARE);
-        if peers > room { Err(Error::Descriptors { peers, limit, room }) } else { Ok(()) }
+        if let Scenario::Idle { peers } = &mut self.scenario
+            && *peers == usize::MAX
+        {
+            *peers = room.saturating_sub(1).min(PEERS_MAX) as usize;
+        }
+        let peers = self.scenario.peers() as u64;
+        if peers > room { Err(Error::Descriptors { peers, limit, room }) } else { Ok(self) }
     }
 }
 
@@ -232,8 +241,10 @@ mod tests {
             repeat: 1,
             command: Vec::new(),
         };
-        assert!(options.fits(1_001).is_ok());
-        let refused = options.fits(1_000).unwrap_err().to_string();
+        assert!(options.clone().fitted(1_001).is_ok());
+        let all = Options { scenario: Scenario::Idle { peers: usize::MAX }, ..options.clone() };
+        assert_eq!(all.fitted(1_000).unwrap().scenario, Scenario::Idle { peers: 967 });
+        let refused = options.fitted(1_000).unwrap_err().to_string();
         assert!(refused.starts_with("969 peers do not fit: the limit on open descriptors is 1000"));
         assert!(!refused.contains('\n') && refused.ends_with("room for 968"));
     }

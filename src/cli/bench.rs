@@ -73,10 +73,9 @@ enum ScenarioArgs {
     },
     /// Many silent peers: what each costs the server, and how long one line to all takes.
     Idle {
-        /// Peers that are silent; one more speaks once.
-        #[arg(long, value_name = "N", default_value_t = 5_000)]
-        #[arg(value_parser = value_parser!(u32).range(2..))]
-        peers: u32,
+        /// Peers that are silent, or max for all that fit; one more speaks once.
+        #[arg(long, value_name = "N", default_value = "5000", value_parser = parse_peers)]
+        peers: usize,
         #[command(flatten)]
         lines: LineArgs,
         #[command(flatten)]
@@ -208,7 +207,7 @@ impl BenchArgs {
                 (Scenario::Rtt { load }, limits, Some(lines), target)
             }
             ScenarioArgs::Idle { peers, lines, target } => {
-                (Scenario::Idle { peers: *peers as usize }, &no_limits, Some(lines), target)
+                (Scenario::Idle { peers: *peers }, &no_limits, Some(lines), target)
             }
             ScenarioArgs::Connect { at_once, time, target } => {
                 let (warmup, length) = time.length()?;
@@ -343,6 +342,15 @@ fn bytes(size: ByteSize, range: RangeInclusive<usize>) -> Result<usize, Error> {
     }
     let (min, max) = range.into_inner();
     Err(Error::Usage(format!("--size {bytes}: {min} to {max} bytes")))
+}
+
+/// A number, or `max`.
+fn parse_peers(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        _ if text == "max" => Ok(usize::MAX),
+        Ok(peers @ 2..=u32::MAX) => Ok(peers as usize),
+        _ => Err("a number from 2 on, or max".to_owned()),
+    }
 }
 
 /// `p99=5ms`, `max=1s`: one line of an error otherwise.
