@@ -39,8 +39,11 @@ fn main() -> ExitCode {
             .output()
             .expect("the binary that cargo has just built starts");
         let report = String::from_utf8_lossy(&output.stdout);
-        if !output.status.success() {
-            eprint!("{report}{}", String::from_utf8_lossy(&output.stderr));
+        let errors = String::from_utf8_lossy(&output.stderr);
+        // Told beside the row: a machine that is busy is no fault of the server's.
+        let busy = errors.starts_with("reactor: INVALID: the bench was") && !errors.contains("; ");
+        if !output.status.success() && !busy {
+            eprint!("{report}{errors}");
             eprintln!("many_peers: {peers} peers: {}", output.status);
             return ExitCode::FAILURE;
         }
@@ -53,6 +56,9 @@ fn main() -> ExitCode {
         print!("{peers:>7} {rate:>8}");
         COLUMNS.iter().for_each(|(label, _)| print!(" {:>10}", value(&report, label)));
         println!();
+        if busy {
+            print!("{errors}");
+        }
     }
     ExitCode::SUCCESS
 }
