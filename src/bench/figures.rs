@@ -296,7 +296,7 @@ impl Draft {
         }
         if measure.unsent() > 0 {
             self.verdict.invalid.push(format!(
-                "the rate was not reached: {} of {} were never sent, for the server was too slow",
+                "the rate was not reached: {} of {} were never sent",
                 grouped(measure.unsent()),
                 grouped(measure.made() + measure.unsent())
             ));

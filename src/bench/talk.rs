@@ -17,6 +17,13 @@ use std::time::Duration;
 /// for anybody have been made, so that what grows from here on is the peers' own.
 const IDLE_FIRST: usize = 1_000;
 
+/// Peers that are first connected at once to somebody else's server, whose listen queue may be as
+/// short as ncat's (10); doubled while that goes well.
+const BATCH_FIRST: usize = 8;
+
+/// It did not: a dial was tried again by the kernel's timer, after a second.
+const BATCH_SLOW: Duration = Duration::from_millis(500);
+
 /// A measurement that has ended, and what it took.
 struct Clocked {
     measure: Measure,
@@ -121,13 +128,17 @@ impl<O: Os> Bench<'_, O> {
     /// Connects until there are so many peers and all are served. Returns how long it took.
     fn gather(&mut self, crowd: &mut Crowd, peers: usize) -> Result<Duration, Broken> {
         let begun = self.now();
-        let mut now = begun;
+        let (mut now, mut grows) = (begun, true);
+        let mut batch = if self.server.is_own() { BATCH } else { BATCH_FIRST };
         while crowd.joined() < peers {
-            crowd.connect(peers.min(crowd.joined() + BATCH), now);
+            let batch_begun = now;
+            crowd.connect(peers.min(crowd.joined() + batch), now);
             self.finish(crowd)?;
             crowd.settle(self.now());
             self.finish(crowd)?;
             now = self.now();
+            grows &= now - batch_begun < BATCH_SLOW;
+            batch = if grows { BATCH.min(2 * batch) } else { BATCH_FIRST.min(batch) };
         }
         Ok(now - begun)
     }

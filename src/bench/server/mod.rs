@@ -36,6 +36,11 @@ impl Server {
         Ok(Server { child: Some(child), to, pid })
     }
 
+    /// True where it is our child.
+    pub(super) fn is_own(&self) -> bool {
+        self.child.is_some()
+    }
+
     /// What it is using now; None where it cannot be seen.
     pub(super) fn look(&self) -> Option<Footprint> {
         self.pid.and_then(Footprint::of)
