@@ -82,9 +82,7 @@ fn run_once<O: Os>(
     }
     let to = server.to;
     let machine = machine::machine(&options.scenario);
-    // Random, so that two runs against one server ignore each other's lines.
-    let id = RandomState::new().build_hasher().finish() as u32;
-    let run = Run::new(id, options.size);
+    let run = new_run(options);
     let mut bench = Bench::new(reactor, server, told);
     let draft = match options.scenario {
         Scenario::Fanout { subscribers, publishers, overlap, stalled, load } => {
@@ -104,7 +102,7 @@ fn run_once<O: Os>(
         Scenario::Connect { window, warmup, length } => {
             bench.connect(options, window, (warmup, length))?
         }
-        Scenario::Udp { clients, load } => bench.udp(options, clients, &load, run)?,
+        Scenario::Udp { clients, load } => bench.udp(options, clients, &load)?,
     };
     // The peers have gone first, so that the server has nobody left to say goodbye to.
     bench.server.stop();
@@ -121,4 +119,10 @@ fn run_once<O: Os>(
         slices,
         verdict,
     })
+}
+
+/// A run that ignores the messages of every other: its id is random.
+fn new_run(options: &Options) -> Run {
+    let id = RandomState::new().build_hasher().finish() as u32;
+    Run::new(id, options.size)
 }

@@ -4,7 +4,6 @@ use super::account::checker::Tally;
 use super::datagrams::Clients;
 use super::drive::{Bench, Broken, LEAD};
 use super::figures::{Draft, Used};
-use super::load::marker::Run;
 use super::options::{Error, Load, Options};
 use super::ramp::{Climb, step_of};
 use super::report::grouped;
@@ -41,17 +40,16 @@ impl<O: Os> Bench<'_, O> {
         options: &Options,
         clients: usize,
         load: &Load,
-        run: Run,
     ) -> Result<Draft, Broken> {
         let own = self.bind(clients)?;
         if !options.ramp {
-            return self.echoes(options, &own, load, run);
+            return self.echoes(options, &own, load);
         }
         let mut climb = Climb::new(load);
         let begun = self.now();
         while let Some(rate) = climb.next(self.now() - begun) {
             let load = step_of(load, rate);
-            climb.tried(self.echoes(options, &own, &load, run.clone())?);
+            climb.tried(self.echoes(options, &own, &load)?);
         }
         Ok(climb.end())
     }
@@ -76,8 +74,9 @@ impl<O: Os> Bench<'_, O> {
         options: &Options,
         own: &[SocketAddr],
         load: &Load,
-        run: Run,
     ) -> Result<Draft, Broken> {
+        // A step of a ramp must not take the late echoes of the one before it for its own.
+        let run = super::new_run(options);
         let ports = [ports_of(&[self.server.to]), ports_of(own)];
         let before = self.counters(&ports);
         let memory = self.look();

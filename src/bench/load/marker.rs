@@ -56,7 +56,6 @@ pub(in crate::bench) struct Marker {
 pub(in crate::bench) struct Damaged;
 
 /// The lines of one run: all of one length, told from other people's by a run id.
-#[derive(Clone)]
 pub(in crate::bench) struct Run {
     needle: [u8; NEEDLE_LEN],
     finder: Finder<'static>,
