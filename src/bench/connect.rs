@@ -36,7 +36,7 @@ impl<O: Os> Bench<'_, O> {
             let line = format!("{} connections failed: {why}", grouped(count));
             draft.verdict.faults.push(line);
         }
-        draft.check(&options.slos, &churn.life);
+        draft.judge(options, &churn.life);
         draft.slices(churn.slices);
         Ok(draft)
     }

@@ -5,7 +5,7 @@ use super::account::measure::Measure;
 use super::account::slices::Slices;
 use super::account::watch::Watch;
 use super::drive::Look;
-use super::options::Slo;
+use super::options::{Options, Slo};
 use super::report::grouped;
 use super::report::model::{Better, Curve, Figure, Point, Slice, Verdict};
 use super::server::LoopFigures;
@@ -43,6 +43,8 @@ pub(super) struct Draft {
     pub(super) curves: Vec<Curve>,
     pub(super) slices: Vec<Slice>,
     pub(super) verdict: Verdict,
+    /// The generator measured itself: why that is thought.
+    late: Option<String>,
 }
 
 /// What both sides used from one look to the other.
@@ -235,7 +237,7 @@ impl Draft {
             if latency.is_empty() { 0.0 } else { latency.value_at_quantile(0.99) as f64 / 1_000.0 };
         let most = if scheduled { LAG_MAX } else { LAG_MAX_UNSCHEDULED };
         if p99 > most.as_micros() as f64 && p99 > told / 2.0 {
-            self.verdict.invalid.push(format!(
+            self.late = Some(format!(
                 "the bench was the bottleneck: 1 time in 100 it was late by {p99:.0} µs or more, \
                  and the latency's p99 is {told:.0} µs"
             ));
@@ -303,11 +305,15 @@ impl Draft {
         }
     }
 
-    /// Checks the limits that were asked for.
-    pub(super) fn check(&mut self, slos: &[Slo], latency: &Histogram<u64>) {
-        for broken in slos.iter().filter_map(|slo| broken(slo, latency)) {
-            self.verdict.broken_slos.push(broken);
+    /// Checks the limits that were asked for, and whether the generator was in time. In a ramp a
+    /// limit that was kept with the generator's own lateness in it was kept.
+    pub(super) fn judge(&mut self, options: &Options, latency: &Histogram<u64>) {
+        let broken: Vec<String> =
+            options.slos.iter().filter_map(|slo| broken(slo, latency)).collect();
+        if !(options.ramp && broken.is_empty()) {
+            self.verdict.invalid.extend(self.late.take());
         }
+        self.verdict.broken_slos.extend(broken);
     }
 
     pub(super) fn slices(&mut self, slices: Slices) {
@@ -316,7 +322,7 @@ impl Draft {
 }
 
 /// Which limit was broken, and by what.
-pub(super) fn broken(slo: &Slo, latency: &Histogram<u64>) -> Option<String> {
+fn broken(slo: &Slo, latency: &Histogram<u64>) -> Option<String> {
     let ns = if latency.is_empty() { u64::MAX } else { latency.value_at_quantile(slo.quantile) };
     let broken = Duration::from_nanos(ns) > slo.limit;
     broken.then(|| {
@@ -381,7 +387,7 @@ mod tests {
             let (mut draft, mut watch) = (Draft::default(), Watch::new(start));
             watch.late(Duration::from_millis(late_ms));
             draft.generator(&watch, &latency, true, &used(None, 0));
-            assert_eq!(!draft.verdict.invalid.is_empty(), invalid, "{late_ms} ms");
+            assert_eq!(draft.late.is_some(), invalid, "{late_ms} ms");
         }
     }
 

@@ -106,7 +106,7 @@ fn run_once<O: Os>(
     };
     // The peers have gone first, so that the server has nobody left to say goodbye to.
     bench.server.stop();
-    let Draft { figures, curves, slices, verdict } = draft;
+    let Draft { figures, curves, slices, verdict, .. } = draft;
     Ok(Report {
         version: VERSION,
         scenario: options.scenario.word().to_owned(),

@@ -11,6 +11,9 @@ use std::time::Duration;
 /// Growth while nothing has broken the limit: from 100 to 100,000 in five steps.
 const GROWTH: u32 = 4;
 
+/// The least rate that is tried: seven messages a step.
+const RATE_MIN: u32 = 10;
+
 /// The gap that is left at the end, as a ratio: closer than two runs of one rate agree.
 const GAP: f64 = 1.1;
 
@@ -40,14 +43,14 @@ pub(super) struct Search {
 impl Search {
     /// Begins with this rate.
     pub(super) fn new(rate: u32) -> Self {
-        Search { rate, good: None, bad: None, steps: 0 }
+        Search { rate: rate.max(RATE_MIN), good: None, bad: None, steps: 0 }
     }
 
     /// The rate to be tried next; None at the end. `took`: since the beginning.
     pub(super) fn next(&self, took: Duration) -> Option<u32> {
         let near = match (self.good, self.bad) {
             (Some(good), Some(bad)) => f64::from(bad) / f64::from(good) <= GAP || bad <= good + 1,
-            (None, Some(bad)) => bad <= 1,
+            (None, Some(bad)) => bad <= RATE_MIN,
             _ => false,
         };
         (!near && self.steps < STEPS_MAX && took < TIME_MAX).then_some(self.rate)
@@ -63,7 +66,7 @@ impl Search {
                 middle.clamp(good + 1, bad.max(good + 2) - 1)
             }
             (Some(good), None) => good.saturating_mul(GROWTH),
-            (None, Some(bad)) => (bad / GROWTH).max(1),
+            (None, Some(bad)) => (bad / GROWTH).max(RATE_MIN),
             (None, None) => self.rate,
         };
     }
@@ -154,7 +157,7 @@ mod tests {
 
     #[test]
     fn the_greatest_rate_is_found_to_a_tenth_in_few_steps() {
-        for (from, limit) in [(100, 100), (100, 54_321), (100, 7), (1, 3), (5_000, 5_100)] {
+        for (from, limit) in [(100, 100), (100, 54_321), (100, 17), (1, 30), (5_000, 5_100)] {
             let (best, steps) = find(from, limit);
             let best = best.unwrap();
             assert!(best <= limit && f64::from(best) >= f64::from(limit) / GAP - 1.0, "{best}");
@@ -165,6 +168,7 @@ mod tests {
     #[test]
     fn a_limit_that_nothing_keeps_ends_the_search() {
         assert_eq!(find(100, 0).0, None);
+        assert_eq!(find(100, RATE_MIN - 1).0, None);
         assert_eq!(find(u32::MAX, u32::MAX).0, Some(u32::MAX));
     }
 

@@ -119,7 +119,7 @@ impl<O: Os> Bench<'_, O> {
         draft.unsent(&measure);
         draft.connections(&measure, 0);
         draft.tally(&measure.checker.finish());
-        draft.check(&options.slos, &measure.intended);
+        draft.judge(options, &measure.intended);
         draft.slices(measure.slices);
         self.part(crowd)?;
         Ok(draft)
@@ -204,7 +204,7 @@ fn draft(options: &Options, who: Who, stalled: usize, clocked: Clocked) -> Draft
     draft.unsent(&measure);
     draft.connections(&measure, stalled);
     draft.tally(&tally);
-    draft.check(&options.slos, &measure.intended);
+    draft.judge(options, &measure.intended);
     draft.slices(measure.slices);
     draft
 }

@@ -108,7 +108,7 @@ impl<O: Os> Bench<'_, O> {
         draft.unsent(&measure);
         draft.tally(&tally);
         places(&before, &after, &tally).tell(&mut draft);
-        draft.check(&options.slos, &measure.intended);
+        draft.judge(options, &measure.intended);
         draft.slices(measure.slices);
         Ok(draft)
     }
