@@ -119,12 +119,9 @@ impl Climb {
     /// The report of the greatest rate that kept the limits; where none did, of the last one.
     pub(super) fn end(self) -> Draft {
         let found = self.search.best();
-        // Where our own limit came first, the rate found is ours and not the server's.
+        // Where we were the bottleneck when it broke, the rate found may be ours.
         let ours = self.search.broke_at().is_some()
-            && self.worst.as_ref().is_some_and(|draft| {
-                let verdict = &draft.verdict;
-                verdict.broken_slos.is_empty() && verdict.faults.is_empty()
-            });
+            && self.worst.as_ref().is_some_and(|draft| !draft.verdict.invalid.is_empty());
         let mut draft = self.best.or(self.worst).unwrap_or_default();
         if let Some(rate) = found {
             let label = "greatest rate that keeps the limit";
@@ -132,7 +129,8 @@ impl Climb {
             draft.figures.rotate_right(1);
             if ours {
                 draft.verdict.notes.push(
-                    "the bench's own limit ended the search: the server may bear more".to_owned(),
+                    "the bench was at its own limit where one broke: the server may bear more"
+                        .to_owned(),
                 );
             }
         }
