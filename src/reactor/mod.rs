@@ -186,6 +186,11 @@ impl<O: Os> Reactor<O> {
         Ok(bound)
     }
 
+    /// The addresses of the UDP sockets, in the order they were bound.
+    pub fn udp_addresses(&self) -> io::Result<Vec<SocketAddr>> {
+        self.udps.iter().map(|udp| self.os.udp_address(udp.socket())).collect()
+    }
+
     /// Opens stdin and stdout as one connection, once, before the first turn.
     pub fn open_console<H: Handler>(&mut self, handler: &mut H) -> io::Result<()> {
         let slot = self.conns.vacant_key() as u32;
@@ -262,18 +267,6 @@ impl<O: Os> Reactor<O> {
         self.os.poll(&mut self.events, timeout)?;
         self.quiet = self.events.is_empty() && !work;
         Ok(())
-    }
-
-    /// A number that grows with whatever peers send.
-    fn came_in(&self) -> u64 {
-        self.stats.bytes_in + self.stats.datagrams_in
-    }
-
-    /// `before`: what had come in before this turn's reads.
-    fn set_pace(&mut self, before: u64) {
-        let traffic = self.came_in() - before;
-        let woken = !self.quiet;
-        self.pace.note(traffic, woken, || self.os.now());
     }
 
     /// True where waiting would delay something that can be done now.
@@ -384,7 +377,9 @@ impl<O: Os> Reactor<O> {
             };
             match action {
                 Action::Connect { to, from, timeout } => self.dial(to, from, now + timeout),
-                Action::SendTo { socket, to, bytes } => self.send_datagram(socket, to, &bytes),
+                Action::SendTo { socket, to, bytes, stride } => {
+                    self.send_datagrams(socket, to, &bytes, stride);
+                }
                 Action::HalfClose(peer) => {
                     if let Some(conn) = self.conn(peer)
                         && conn.output == Output::Open
