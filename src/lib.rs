@@ -30,6 +30,7 @@
 //! | [`chat`] | the room: one log, one cursor for each peer |
 //! | [`echo`] | which datagram is answered |
 //! | [`wire`], [`visible`] | bytes to lines; text that cannot steer a terminal |
+//! | [`secret`] | what a server asks its peers for first |
 //! | [`timers`], [`stats`], [`log_queue`] | deadlines in order; counters; log lines on their way to stderr |
 //! | [`handler`] | the contract between the loop and the programs |
 //! | [`reactor`] | the loop |
@@ -60,6 +61,7 @@ pub mod handler;
 pub mod log_queue;
 pub mod os;
 pub mod reactor;
+pub mod secret;
 pub mod serve;
 #[cfg(test)]
 mod sim;

@@ -4,6 +4,7 @@ use super::{DEFAULT, Error, FamilyArgs, ProtocolArg, parse_duration, resolve};
 use crate::address::{Transport, Use};
 use crate::connect;
 use clap::Args;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// `reactor connect`.
@@ -25,6 +26,10 @@ pub struct ConnectArgs {
     /// With --protocol raw: how long the next line waits for an answer [default: for ever].
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     turn_timeout: Option<Duration>,
+    /// Say the first line of FILE first, to a server that asks for a secret. One that does not would
+    /// pass it on.
+    #[arg(long, value_name = "FILE", conflicts_with = "udp")]
+    secret_file: Option<PathBuf>,
     #[command(flatten)]
     family: FamilyArgs,
 }
@@ -49,6 +54,7 @@ impl ConnectArgs {
             udp: self.udp,
             protocol: self.protocol.protocol(),
             turn_timeout: self.turn_timeout,
+            secret_file: self.secret_file.clone(),
             stdout_is_terminal,
         })
     }

@@ -1,8 +1,10 @@
 //! `reactor serve` on the command line.
 
+use super::admission::AdmissionArgs;
 use super::{DEFAULT, Error, FamilyArgs, ProtocolArg, parse_duration, resolve};
 use crate::address::{Transport, Use};
 use crate::handler::FOR_EVER;
+use crate::os::interfaces;
 use crate::serve::{self, ConsoleMode, Rules, Slow};
 use crate::wire::{LINE_LEN_MAX, Protocol};
 use bytesize::ByteSize;
@@ -54,6 +56,8 @@ pub struct ServeArgs {
     #[arg(long, value_enum, default_value_t = ConsoleArg::Chat)]
     console: ConsoleArg,
     #[command(flatten)]
+    admission: AdmissionArgs,
+    #[command(flatten)]
     family: FamilyArgs,
 }
 
@@ -96,8 +100,13 @@ impl ServeArgs {
         })
     }
 
-    /// Resolves the addresses; may block on a name server.
-    pub fn options(&self, stdout_is_terminal: bool) -> Result<serve::Options, Error> {
+    /// Resolves the addresses; may block on a name server. `descriptors`: how many this process
+    /// may have.
+    pub fn options(
+        &self,
+        stdout_is_terminal: bool,
+        descriptors: u64,
+    ) -> Result<serve::Options, Error> {
         let line_len_max = usize::try_from(self.line_max.as_u64()).unwrap_or(usize::MAX);
         let log_bytes = usize::try_from(self.log_bytes.as_u64()).unwrap_or(usize::MAX);
         let limit = serve::line_len_limit(log_bytes);
@@ -155,6 +164,8 @@ impl ServeArgs {
                 stall_timeout: self.stall_timeout.min(FOR_EVER),
             },
             buffers_total,
+            admission: self.admission.admission(descriptors)?,
+            interfaces: interfaces::addresses(),
             console: match self.console {
                 ConsoleArg::Off => ConsoleMode::Off,
                 ConsoleArg::Commands => ConsoleMode::Commands,

@@ -6,6 +6,7 @@ use super::{Ended, Error, Options};
 use crate::handler::{
     Action, Call, CloseReason, Datagram, Handler, Origin, PeerId, Signal, Slices, Taken,
 };
+use crate::secret::Secret;
 use crate::stats::Stats;
 use crate::wire::{self, LINE_LEN_MAX, Lines, Protocol, Refused};
 use std::collections::VecDeque;
@@ -25,6 +26,8 @@ pub(super) struct Client {
     server: String,
     /// What to be called, where the protocol has names.
     name: Option<String>,
+    /// What to say before anything else.
+    secret: Option<Secret>,
     protocol: Protocol,
     turn_timeout: Option<Duration>,
     /// Not tried yet; the first is being dialed or connected.
@@ -61,6 +64,7 @@ impl Client {
         let mut client = Client {
             server: options.server.clone(),
             name: options.name.clone(),
+            secret: None,
             protocol: options.protocol,
             turn_timeout: options.turn_timeout,
             addresses: options.addresses.iter().copied().collect(),
@@ -79,6 +83,11 @@ impl Client {
         };
         client.dial();
         client
+    }
+
+    /// Each connection begins with this secret, where there is one.
+    pub(super) fn says_first(&mut self, secret: Option<Secret>) {
+        self.secret = secret;
     }
 
     /// How it went, after the run.
@@ -203,6 +212,10 @@ impl Handler for Client {
             self.console = Some(peer);
         } else {
             self.link = Some(peer);
+            if let Some(secret) = &self.secret {
+                self.ahead.end().extend_from_slice(&secret.line());
+                self.dirty.push_back(peer);
+            }
             if let Some(name) = &self.name {
                 self.ahead.end().extend_from_slice(format!("/nick {name}\n").as_bytes());
                 self.dirty.push_back(peer);
@@ -363,6 +376,7 @@ mod tests {
             udp: false,
             protocol: Protocol::Lines,
             turn_timeout: None,
+            secret_file: None,
             stdout_is_terminal: false,
         })
     }

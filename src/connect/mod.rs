@@ -10,11 +10,13 @@ use crate::handler::{CloseReason, Signal};
 use crate::log_queue::LogQueue;
 use crate::os::Os;
 use crate::reactor::Reactor;
+use crate::secret::Secret;
 use crate::wire::Protocol;
 use client::Client;
 use datagrams::DatagramClient;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// What `connect` needs to know, checked.
@@ -32,6 +34,8 @@ pub struct Options {
     pub protocol: Protocol,
     /// In raw: how long the next line waits for an answer; none for ever.
     pub turn_timeout: Option<Duration>,
+    /// The file with the secret that the server asks for.
+    pub secret_file: Option<PathBuf>,
     /// stdout is a terminal: bytes are made visible before they reach it.
     pub stdout_is_terminal: bool,
 }
@@ -44,7 +48,7 @@ pub fn check_name(name: &str) -> Result<(), String> {
 /// Why `connect` did not end well.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// No connection, or it broke: the whole line.
+    /// No connection, or it broke, or the secret file is of no use: the whole line.
     #[error("{0}")]
     Link(String),
     /// The loop itself failed.
@@ -67,7 +71,7 @@ impl From<Ended> for std::process::ExitCode {
         match ended {
             Ended::Done => 0.into(),
             Ended::By(Signal::Interrupt) => 130.into(),
-            Ended::By(Signal::Hangup) => 129.into(),
+            Ended::By(Signal::Hangup | Signal::Reload) => 129.into(),
             Ended::By(Signal::Terminate | Signal::Continue) => 143.into(),
         }
     }
@@ -87,7 +91,9 @@ fn without_stdout(why: CloseReason) -> Result<Ended, Error> {
 }
 
 /// Connects, relays between the server and the console, and returns when it is over.
-pub fn run<O: Os>(os: O, options: &Options, log: &LogQueue) -> Result<Ended, Error> {
+pub fn run<O: Os>(mut os: O, options: &Options, log: &LogQueue) -> Result<Ended, Error> {
+    let secret = options.secret_file.as_deref().map(|path| Secret::read(&mut os, path));
+    let secret = secret.transpose().map_err(Error::Link)?;
     let mut reactor = Reactor::new(os, log.clone());
     if options.udp {
         let mut to = options.addresses[0];
@@ -110,6 +116,7 @@ pub fn run<O: Os>(os: O, options: &Options, log: &LogQueue) -> Result<Ended, Err
         client.outcome()
     } else {
         let mut client = Client::new(options);
+        client.says_first(secret);
         reactor.open_console(&mut client)?;
         reactor.run(&mut client)?;
         client.outcome()

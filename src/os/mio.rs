@@ -7,7 +7,7 @@ use super::stdio::{Output, Stdio};
 use super::stream::{Stream, uninterrupted};
 use super::token::{decode, encode};
 use super::udp::{Udp, plain};
-use super::{Batch, Event, Hints, Os, Source, Transmit};
+use super::{Batch, Event, File, Hints, Os, Source, Transmit, file};
 use crate::handler::{PeerId, Signal};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll};
@@ -17,6 +17,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// Events that one wait can bring: 12 KiB of epoll_event, and with 10,000 peers that all became
@@ -49,6 +50,8 @@ pub struct Settings {
 pub struct MioOs {
     settings: Settings,
     signals: Signals,
+    /// Which of stdin, stdout and stderr were terminals at the start.
+    terminals: [bool; 3],
     log: Output,
     events: Events,
     /// How many of `events` have been told: a caller with a smaller vector gets the rest next time.
@@ -72,12 +75,24 @@ impl MioOs {
         Ok(MioOs {
             settings,
             signals,
+            terminals: terminals(),
             log,
             events: Events::with_capacity(EVENTS_MAX),
             told: 0,
             poll,
         })
     }
+}
+
+/// Which of stdin, stdout and stderr are terminals: one that has hung up is none, isatty(3).
+fn terminals() -> [bool; 3] {
+    use rustix::stdio::{stderr, stdin, stdout};
+    [stdin(), stdout(), stderr()].map(rustix::termios::isatty)
+}
+
+/// True where one that was a terminal is none any more.
+fn has_hung_up(before: [bool; 3], now: [bool; 3]) -> bool {
+    before.iter().zip(now).any(|(&before, now)| before && !now)
 }
 
 /// Whether the process was started with `signal` ignored. False where there is no /proc.
@@ -267,9 +282,14 @@ impl Os for MioOs {
         self.signals.pending().next().map(|signal| match signal {
             SIGINT => Signal::Interrupt,
             SIGTERM => Signal::Terminate,
-            SIGHUP => Signal::Hangup,
+            SIGHUP if has_hung_up(self.terminals, terminals()) => Signal::Hangup,
+            SIGHUP => Signal::Reload,
             _ => Signal::Continue,
         })
+    }
+
+    fn read_file(&mut self, path: &Path, bytes_max: usize) -> io::Result<File> {
+        file::read(path, bytes_max)
     }
 
     fn write_log(&mut self, bytes: &[u8]) -> io::Result<usize> {

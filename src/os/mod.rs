@@ -2,6 +2,8 @@
 //! Python socket module name them. An [`Os`] makes no decision; the loop makes them all, so that
 //! the simulated kernel (`sim`) sees every one of them.
 
+mod file;
+pub mod interfaces;
 pub mod limit;
 pub mod mio;
 pub mod stdio;
@@ -13,6 +15,7 @@ pub mod udp;
 use crate::handler::{PeerId, Signal};
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// What woke us: which source, and what the kernel says of it. poll(7)'s words.
@@ -130,6 +133,15 @@ pub struct Transmit<'a> {
     pub bytes: &'a [u8],
     /// Bytes in each but the last.
     pub stride: usize,
+}
+
+/// A file as it was read. Not `Debug`: it may be a secret.
+#[derive(Clone, PartialEq, Eq)]
+pub struct File {
+    /// All of it.
+    pub bytes: Vec<u8>,
+    /// Type and permissions, inode(7).
+    pub mode: u32,
 }
 
 /// What a failed accept means for the listener. accept(2) lists the errors; libuv, node and
@@ -253,6 +265,11 @@ pub trait Os {
 
     /// The next caught signal, `None` when all have been told.
     fn signal(&mut self) -> Option<Signal>;
+
+    /// open, fstat, read and close: all of a regular file, or an error where it is none, or longer
+    /// than `bytes_max`. The one call that may take a disk's time: nobody waits for a file that does
+    /// not answer as one on a disk does.
+    fn read_file(&mut self, path: &Path, bytes_max: usize) -> io::Result<File>;
 
     /// write to stderr; registered as `Log`. Log lines come from a bounded queue, see
     /// `log_queue`.

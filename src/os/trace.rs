@@ -5,11 +5,12 @@
 //! only said that stderr takes bytes again, a look round without waiting that found nothing):
 //! told, each line would cause the next.
 
-use super::{Batch, Event, Os, Source, Transmit};
+use super::{Batch, Event, File, Os, Source, Transmit};
 use crate::handler::{PeerId, Signal};
 use std::fmt;
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// The log target of every line, so that `RUST_LOG=reactor::os=debug` shows nothing else.
@@ -242,6 +243,15 @@ impl<O: Os> Os for TraceOs<O> {
             tell!("signal {signal:?}");
         }
         signal
+    }
+
+    fn read_file(&mut self, path: &Path, bytes_max: usize) -> io::Result<File> {
+        let result = self.os.read_file(path, bytes_max);
+        match &result {
+            Ok(file) => tell!("read_file {path:?} {} bytes", file.bytes.len()),
+            Err(error) => tell!("read_file {path:?} {}", Failure(error)),
+        }
+        result
     }
 
     fn write_log(&mut self, bytes: &[u8]) -> io::Result<usize> {

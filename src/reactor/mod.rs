@@ -358,6 +358,10 @@ impl<O: Os> Reactor<O> {
                 Action::StallTimeout(timeout) => self.stalls.timeout = timeout,
                 Action::BuffersTotal(bytes) => self.buffers_total = bytes,
                 Action::Report => handler.reported(&self.stats),
+                Action::ReadFile { path, bytes_max } => {
+                    let file = self.os.read_file(&path, bytes_max);
+                    handler.file_read(file.map(|file| file.bytes));
+                }
                 Action::Stop { within } => self.stop(within.map(|within| now + within)),
             }
         }

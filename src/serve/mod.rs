@@ -1,20 +1,24 @@
 //! `reactor serve`: TCP chat and UDP echo in one process.
 
-mod bans;
 mod console;
 mod desk;
+mod door;
+mod gate;
 mod server;
 
 pub use crate::chat::{LOG_BYTES, Rules, Slow, line_len_limit};
 pub use crate::reactor::{BUFFERS_TOTAL, STALL_TIMEOUT};
 pub use console::ConsoleMode;
+pub use gate::access::{self, Access, Rule, Verdict};
+pub use gate::sources::{CONNECT_RATE_MAX, Crowd};
+pub use gate::{Admission, SECRET_TRIES, SECRET_WITHIN};
 pub use server::{STOP_WITHIN, Server};
 
 use crate::log_queue::LogQueue;
 use crate::os::Os;
 use crate::reactor::{Budgets, Limits, Reactor};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// The send buffer asked for, in bytes, for each accepted connection: what a slow reader hides
 /// from the log is at most twice that and what its own side takes. Where the system chooses, it is
@@ -38,6 +42,10 @@ pub struct Options {
     /// What the kept input and the outboxes of all peers may hold together, in bytes; at least
     /// [`buffers_least`] of the rules' `line_len_max`.
     pub buffers_total: usize,
+    /// Who may come in.
+    pub admission: Admission,
+    /// This machine's addresses, for the warning about a socket that is bound to all of them.
+    pub interfaces: Vec<IpAddr>,
     /// What stdin and stdout are for.
     pub console: ConsoleMode,
     /// stdout is a terminal.
@@ -57,6 +65,9 @@ pub enum Error {
         /// bind(2)'s or listen(2)'s error.
         source: io::Error,
     },
+    /// The access file or the secret file is of no use: the whole line.
+    #[error("{0}")]
+    File(String),
     /// The loop itself failed.
     #[error(transparent)]
     Loop(#[from] io::Error),
@@ -74,8 +85,9 @@ fn hint(error: &io::Error) -> &'static str {
 
 /// Binds everything, tells where, and serves until a stop is complete. The `listening` lines go to
 /// `log` whatever its level: `listening TRANSPORT ADDRESS SERVICE`, for scripts too.
-pub fn run<O: Os>(os: O, options: &Options, log: &LogQueue) -> Result<(), Error> {
+pub fn run<O: Os>(mut os: O, options: &Options, log: &LogQueue) -> Result<(), Error> {
     let mut server = Server::new(options);
+    server.read_files(&mut os, &options.admission).map_err(Error::File)?;
     let mut reactor = Reactor::new(os, log.clone());
     let &Options { rules: Rules { stall_timeout, .. }, buffers_total, .. } = options;
     reactor.set_limits(Limits { stall_timeout, buffers_total });
@@ -83,12 +95,14 @@ pub fn run<O: Os>(os: O, options: &Options, log: &LogQueue) -> Result<(), Error>
         let bind = |source| Error::Bind { transport: "tcp", at, source };
         let bound = reactor.listen(at).map_err(bind)?;
         log.say(&format!("listening tcp {bound} {}", options.rules.protocol.word()));
+        server.warn_of_wildcard("tcp", bound, &options.interfaces);
     }
     for &at in &options.udp {
         let bind = |source| Error::Bind { transport: "udp", at, source };
         let bound = reactor.bind_udp(at, false).map_err(bind)?;
         server.bound_udp(bound);
         log.say(&format!("listening udp {bound} echo"));
+        server.warn_of_wildcard("udp", bound, &options.interfaces);
     }
     if options.console != ConsoleMode::Off
         && let Err(error) = reactor.open_console(&mut server)

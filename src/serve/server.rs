@@ -2,8 +2,8 @@
 //! and the signals.
 
 use super::Options;
-use super::bans::Bans;
 use super::console::{Console, ConsoleMode};
+use super::gate::Gate;
 use crate::chat::words::{self, Parsed, Speaker};
 use crate::chat::{Chat, Rules, Said};
 use crate::echo::Echo;
@@ -14,7 +14,9 @@ use crate::stats::Stats;
 use crate::timers::Timers;
 use crate::wire::{self, Lines, Protocol};
 use std::collections::{BTreeMap, VecDeque};
+use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// How long a text may stand without a newline until its sender is told that chat wants lines.
@@ -46,11 +48,9 @@ pub struct Server {
     hints: Timers<PeerId>,
     pub(super) actions: VecDeque<Action>,
     pub(super) stopping: bool,
-    pub(super) bans: Bans,
-    /// By slot: where a peer comes from. Beside the chat, which knows no addresses.
-    addresses: Vec<Option<IpAddr>>,
-    /// Connections that were accepted and are not closed.
-    pub(super) peers: usize,
+    /// Where peers come from stands there, beside the chat, which knows no addresses.
+    pub(super) gate: Gate,
+    pub(super) access_file: Option<PathBuf>,
     /// `/drain` was said: no new peers, and the end comes with the last one's.
     pub(super) draining: bool,
     /// Ends by reason.
@@ -84,9 +84,8 @@ impl Server {
             hints: Timers::new(),
             actions: VecDeque::new(),
             stopping: false,
-            bans: Bans::default(),
-            addresses: Vec::new(),
-            peers: 0,
+            gate: Gate::new(&options.admission),
+            access_file: options.admission.access_file.clone(),
             draining: false,
             closes: BTreeMap::new(),
         }
@@ -133,6 +132,31 @@ impl Server {
             self.note_unfinished(peer, consumed < bytes.len(), consumed > 0, now);
         }
         Taken { consumed, hold: false }
+    }
+
+    /// Bytes of a peer that is inside.
+    pub(super) fn receive_stream(
+        &mut self,
+        peer: PeerId,
+        bytes: &[u8],
+        seen: usize,
+        now: Instant,
+    ) -> Taken {
+        match self.protocol {
+            Protocol::Chat | Protocol::Lines => self.receive_lines(peer, bytes, seen, now),
+            Protocol::Raw => match self.chat.say(peer, bytes, now) {
+                Said::Hold => Taken { consumed: 0, hold: self.chat.holds(peer) },
+                Said::Yes | Said::TooLong => Taken { consumed: bytes.len(), hold: false },
+            },
+        }
+    }
+
+    /// A peer has ended its input: it is owed what was said until now, then the end.
+    fn leave(&mut self, peer: PeerId) -> bool {
+        self.chat.leave(peer, None);
+        let why = CloseReason::Left;
+        self.actions.push_back(Action::Finish { peer, why, within: LEAVE_FLUSH });
+        true
     }
 
     /// One line, with or without its ending.
@@ -185,9 +209,7 @@ impl Server {
 
     /// Peers whose address fits.
     pub(super) fn peers_in(&self, fits: impl Fn(IpAddr) -> bool) -> Vec<PeerId> {
-        let there = self.addresses.iter().enumerate();
-        let fitting = there.filter(|(_, address)| address.is_some_and(&fits));
-        fitting.filter_map(|(slot, _)| self.chat.id_of(slot as u32)).collect()
+        self.gate.slots_in(fits).filter_map(|slot| self.chat.id_of(slot)).collect()
     }
 
     fn is_console(&self, peer: PeerId) -> bool {
@@ -274,18 +296,7 @@ impl Server {
 impl Handler for Server {
     fn opened(&mut self, peer: PeerId, origin: Origin, now: Instant) {
         if let Origin::Accepted(from) = origin {
-            let slot = peer.slot as usize;
-            if self.addresses.len() <= slot {
-                self.addresses.resize(slot + 1, None);
-            }
-            self.addresses[slot] = Some(from.ip());
-            self.peers += 1;
-            if self.bans.hit(from.ip(), now) {
-                self.chat.refuse(peer, CloseReason::Banned, format_args!("banned"));
-            } else {
-                self.chat.join(peer);
-            }
-            return;
+            return self.let_in(peer, from.ip(), now);
         }
         let console = Console::new(peer, self.console_mode, self.protocol, self.stdout_is_terminal);
         self.chat.join_console(peer, console.talks());
@@ -293,26 +304,29 @@ impl Handler for Server {
     }
 
     fn reads(&mut self, peer: PeerId) -> bool {
-        !self.holds(peer)
+        self.gate.is_outside(peer) || !self.holds(peer)
     }
 
     fn received(&mut self, peer: PeerId, bytes: &[u8], seen: usize, now: Instant) -> Taken {
         if self.is_console(peer) {
             return self.receive_words(peer, bytes, seen, now);
         }
-        match self.protocol {
-            Protocol::Chat | Protocol::Lines => self.receive_lines(peer, bytes, seen, now),
-            Protocol::Raw => match self.chat.say(peer, bytes, now) {
-                Said::Hold => Taken { consumed: 0, hold: self.chat.holds(peer) },
-                Said::Yes | Said::TooLong => Taken { consumed: bytes.len(), hold: false },
-            },
+        if self.gate.is_refused(peer) {
+            return Taken { consumed: bytes.len(), hold: false };
         }
+        if self.gate.is_outside(peer) {
+            return self.receive_secret(peer, bytes, seen, now);
+        }
+        self.receive_stream(peer, bytes, seen, now)
     }
 
     fn ended(&mut self, peer: PeerId, rest: &[u8], now: Instant) -> bool {
         if let Some(console) = self.console.as_ref().filter(|console| console.peer == peer) {
             let rest = console.refused.rest(rest);
             return rest.is_empty() || self.hear_word(peer, rest, now) || !self.chat.holds(peer);
+        }
+        if self.gate.is_outside(peer) {
+            return self.leave(peer);
         }
         // What no newline ended is a line all the same: whoever sent it will never end it.
         let said = match self.protocol {
@@ -327,13 +341,10 @@ impl Handler for Server {
             self.refuse_too_long(peer);
             return true;
         }
-        self.chat.leave(peer, None);
-        let why = CloseReason::Left;
-        self.actions.push_back(Action::Finish { peer, why, within: LEAVE_FLUSH });
-        true
+        self.leave(peer)
     }
 
-    fn closed(&mut self, peer: PeerId, why: CloseReason, _now: Instant) {
+    fn closed(&mut self, peer: PeerId, why: CloseReason, now: Instant) {
         self.chat.gone(peer);
         if let Some(Hint::Due { armed, .. }) = self.unfinished.remove(&peer) {
             self.hints.disarm(armed, peer);
@@ -347,23 +358,22 @@ impl Handler for Server {
             }
             return;
         }
-        if let Some(address) = self.addresses.get_mut(peer.slot as usize) {
-            *address = None;
-        }
+        self.gate.gone(peer, now);
         *self.closes.entry(why.word()).or_default() += 1;
-        self.peers -= 1;
         self.stop_if_drained();
     }
 
-    fn datagram<'a>(&'a mut self, datagram: Datagram<'a>, _now: Instant) -> Option<&'a [u8]> {
-        self.echo.answers(datagram.from).then_some(datagram.bytes)
+    fn datagram<'a>(&'a mut self, datagram: Datagram<'a>, now: Instant) -> Option<&'a [u8]> {
+        let answers = self.gate.hears(datagram.from.ip(), now) && self.echo.answers(datagram.from);
+        answers.then_some(datagram.bytes)
     }
 
     fn signalled(&mut self, signal: Signal, _now: Instant) {
         match signal {
             Signal::Interrupt => self.stop("SIGINT"),
             Signal::Terminate => self.stop("SIGTERM"),
-            Signal::Hangup => self.stop("SIGHUP"),
+            Signal::Reload if self.access_file.is_some() => self.reload(),
+            Signal::Hangup | Signal::Reload => self.stop("SIGHUP"),
             Signal::Continue => {}
         }
     }
@@ -372,6 +382,7 @@ impl Handler for Server {
         if self.chat.next_deadline().is_some_and(|deadline| deadline <= now) {
             self.chat.expired(now);
         }
+        self.expire_secrets(now);
         while let Some(peer) = self.hints.expire(now) {
             let hint = self.unfinished.insert(peer, Hint::Given);
             if let Some(Hint::Due { at, .. }) = hint
@@ -387,11 +398,16 @@ impl Handler for Server {
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        self.hints.next().into_iter().chain(self.chat.next_deadline()).min()
+        let own = self.hints.next().into_iter().chain(self.gate.next_deadline());
+        own.chain(self.chat.next_deadline()).min()
     }
 
     fn reported(&mut self, stats: &Stats) {
         self.show(stats);
+    }
+
+    fn file_read(&mut self, contents: io::Result<Vec<u8>>) {
+        self.reloaded(contents);
     }
 
     fn next_dirty(&mut self) -> Option<PeerId> {

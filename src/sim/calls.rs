@@ -4,10 +4,11 @@
 use super::kernel::{ListenerFd, SIGNALS_FD, SimOs, StreamFd, UdpFd};
 use super::trace::Step;
 use crate::handler::{PeerId, Signal};
-use crate::os::{Batch, Event, Os, Transmit};
+use crate::os::{Batch, Event, File, Os, Transmit};
 use rustix::io::Errno;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 impl Os for SimOs {
@@ -103,6 +104,10 @@ impl Os for SimOs {
         });
         self.trace.note(Step::Signal, SIGNALS_FD, Ok(signal.map_or(0, |s| s as usize + 1)));
         signal
+    }
+
+    fn read_file(&mut self, _: &Path, _: usize) -> io::Result<File> {
+        Err(io::ErrorKind::NotFound.into()) // this world has no files
     }
 
     fn write_log(&mut self, bytes: &[u8]) -> io::Result<usize> {

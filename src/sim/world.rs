@@ -16,7 +16,7 @@ use crate::handler::{CloseReason, Signal};
 use crate::log_queue::LogQueue;
 use crate::os::Source;
 use crate::reactor::{BUFFERS_TOTAL, Budgets, Limits, Reactor, STALL_TIMEOUT};
-use crate::serve::{ConsoleMode, Options, Rules, STOP_WITHIN, Server, Slow};
+use crate::serve::{Admission, ConsoleMode, Options, Rules, STOP_WITHIN, Server, Slow};
 use crate::wire::Protocol;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -107,6 +107,8 @@ impl World {
                 0 => random.range(32..=1_024),
                 _ => BUFFERS_TOTAL,
             },
+            admission: Admission::default(),
+            interfaces: Vec::new(),
             console: random.pick(&[ConsoleMode::Off, ConsoleMode::Commands, ConsoleMode::Chat]),
             stdout_is_terminal: random.below(2) == 0,
         };

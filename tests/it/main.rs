@@ -5,6 +5,7 @@ mod addresses;
 mod chat;
 mod connect;
 mod console;
+mod gate;
 mod limits;
 mod lines_raw;
 mod operator;
