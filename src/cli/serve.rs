@@ -9,7 +9,7 @@ use crate::serve::{self, ConsoleMode, Rules, Slow};
 use crate::wire::{LINE_LEN_MAX, Protocol};
 use bytesize::ByteSize;
 use clap::{Args, ValueEnum, value_parser};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 /// The largest `--send-buffer`: no system gives more.
@@ -100,6 +100,12 @@ impl ServeArgs {
         })
     }
 
+    /// This machine's addresses that a socket on all of them can be reached at.
+    fn reachable_at(&self) -> Vec<IpAddr> {
+        let addresses = interfaces::addresses().into_iter();
+        addresses.filter(|address| address.is_ipv6() || !self.ipv6_only()).collect()
+    }
+
     /// Resolves the addresses; may block on a name server. `descriptors`: how many this process
     /// may have.
     pub fn options(
@@ -165,7 +171,7 @@ impl ServeArgs {
             },
             buffers_total,
             admission: self.admission.admission(descriptors)?,
-            interfaces: interfaces::addresses(),
+            interfaces: self.reachable_at(),
             console: match self.console {
                 ConsoleArg::Off => ConsoleMode::Off,
                 ConsoleArg::Commands => ConsoleMode::Commands,
