@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::chat::{LOG_BYTES, Slow};
+use crate::secret::Secret;
 use crate::serve::{Admission, Crowd};
 
 const PEER: PeerId = PeerId { serial: 7, slot: 0 };
@@ -146,4 +147,21 @@ fn who_connects_too_often_is_told_so_and_closed_and_loopback_is_not() {
     assert!(came[1..3].iter().all(|(_, action)| action.is_none()), "{came:?}");
     let told = "* too many connections from your address: try again later";
     assert_eq!(came[3], refused(4, CloseReason::TooFast, told));
+}
+
+#[test]
+fn who_does_not_say_the_secret_in_time_is_told_so_and_closed() {
+    let (mut server, start) = (server(Admission::default()), Instant::now());
+    server.gate.set_secret(Secret::of_text(b"sesame").unwrap());
+    server.opened(PEER, Origin::Accepted((FAR, 1).into()), start);
+    let mut chatter = Chatter { server, start };
+    assert_eq!(chatter.told(), "* say the secret: your first line\n");
+    chatter.receive(1_000, b"ses");
+    chatter.wait_until(29_999);
+    assert_eq!((chatter.told(), chatter.server.next_action()), (String::new(), None));
+    chatter.wait_until(30_000);
+    assert_eq!(chatter.told(), "* the secret did not come in time\n");
+    let action = chatter.server.next_action();
+    let closes = matches!(action, Some(Action::Finish { why: CloseReason::NoSecret, .. }));
+    assert!(closes, "{action:?}");
 }
