@@ -1,14 +1,16 @@
 //! `reactor serve` on the command line.
 
+use super::admission::AdmissionArgs;
 use super::{DEFAULT, Error, FamilyArgs, Look, ProtocolArg, parse_duration, resolve};
 use crate::address::{Transport, Use};
 use crate::handler::FOR_EVER;
+use crate::os::interfaces;
 use crate::reactor::Spin;
 use crate::serve::{self, ConsoleMode, Rules, Slow};
 use crate::wire::{LINE_LEN_MAX, Protocol};
 use bytesize::ByteSize;
 use clap::{Args, ValueEnum, value_parser};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 /// The largest `--send-buffer`: no system gives more.
@@ -61,6 +63,8 @@ pub struct ServeArgs {
     #[arg(long, value_enum, default_value_t = ConsoleArg::Chat)]
     console: ConsoleArg,
     #[command(flatten)]
+    admission: AdmissionArgs,
+    #[command(flatten)]
     family: FamilyArgs,
 }
 
@@ -103,8 +107,15 @@ impl ServeArgs {
         })
     }
 
-    /// Resolves the addresses; may block on a name server.
-    pub fn options(&self, look: Look) -> Result<serve::Options, Error> {
+    /// This machine's addresses that a socket on all of them can be reached at.
+    fn reachable_at(&self) -> Vec<IpAddr> {
+        let addresses = interfaces::addresses().into_iter();
+        addresses.filter(|address| address.is_ipv6() || !self.ipv6_only()).collect()
+    }
+
+    /// Resolves the addresses; may block on a name server. `descriptors`: how many this process
+    /// may have.
+    pub fn options(&self, look: Look, descriptors: u64) -> Result<serve::Options, Error> {
         let line_len_max = usize::try_from(self.line_max.as_u64()).unwrap_or(usize::MAX);
         let log_bytes = usize::try_from(self.log_bytes.as_u64()).unwrap_or(usize::MAX);
         let limit = serve::line_len_limit(log_bytes);
@@ -167,6 +178,8 @@ impl ServeArgs {
             buffers_total,
             spin: self.spin.unwrap_or_default(),
             gather: self.gather,
+            admission: self.admission.admission(descriptors)?,
+            interfaces: self.reachable_at(),
             console: match self.console {
                 ConsoleArg::Off => ConsoleMode::Off,
                 ConsoleArg::Commands => ConsoleMode::Commands,

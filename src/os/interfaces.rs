@@ -1,23 +1,43 @@
-//! What the interfaces of this host say of an address. Asked before the loop, never in it.
+//! What the interfaces of this host say, getifaddrs(3): which addresses are its own, and which one is a
+//! broadcast. Asked before the loop, never in it.
 
-use nix::ifaddrs::getifaddrs;
-use std::net::Ipv4Addr;
+use nix::ifaddrs::{InterfaceAddress, getifaddrs};
+use std::net::{IpAddr, Ipv4Addr};
 
 /// Longest prefix of a subnet that has a broadcast address: RFC 3021 takes it from those of 31.
 const BROADCAST_PREFIX_MAX: u32 = 30;
 
-/// True for 255.255.255.255 and for the last address of a subnet that we have an address in, the
-/// loopback's 127.255.255.255 among them. getifaddrs(3); false where that fails.
-pub fn is_broadcast(ip: Ipv4Addr) -> bool {
-    let is_last = |(address, mask)| is_last_of(ip, address, mask);
-    ip == Ipv4Addr::BROADCAST || subnets().any(is_last)
+/// All addresses but loopback's and link-local IPv6 ones, each once: who can reach a socket that is
+/// bound to every address. Empty where the system does not tell.
+pub fn addresses() -> Vec<IpAddr> {
+    let address = |interface: InterfaceAddress| {
+        let address = interface.address?;
+        let v4 = address.as_sockaddr_in().map(|address| IpAddr::from(address.ip()));
+        v4.or_else(|| address.as_sockaddr_in6().map(|address| IpAddr::from(address.ip())))
+    };
+    let far = |address: &IpAddr| match address {
+        IpAddr::V4(ip) => !ip.is_loopback(),
+        IpAddr::V6(ip) => !ip.is_loopback() && !ip.is_unicast_link_local(),
+    };
+    let mut addresses: Vec<IpAddr> = interfaces().filter_map(address).filter(far).collect();
+    addresses.sort_unstable();
+    addresses.dedup();
+    addresses
 }
 
-fn subnets() -> impl Iterator<Item = (Ipv4Addr, Ipv4Addr)> {
-    getifaddrs().into_iter().flatten().filter_map(|interface| {
+/// True for 255.255.255.255 and for the last address of a subnet that we have an address in, the
+/// loopback's 127.255.255.255 among them. False where the system does not tell.
+pub fn is_broadcast(ip: Ipv4Addr) -> bool {
+    let subnet = |interface: InterfaceAddress| {
         let address = interface.address?.as_sockaddr_in()?.ip();
         Some((address, interface.netmask?.as_sockaddr_in()?.ip()))
-    })
+    };
+    let is_last = |(address, mask)| is_last_of(ip, address, mask);
+    ip == Ipv4Addr::BROADCAST || interfaces().filter_map(subnet).any(is_last)
+}
+
+fn interfaces() -> impl Iterator<Item = InterfaceAddress> {
+    getifaddrs().into_iter().flatten()
 }
 
 fn is_last_of(ip: Ipv4Addr, address: Ipv4Addr, mask: Ipv4Addr) -> bool {
@@ -28,6 +48,14 @@ fn is_last_of(ip: Ipv4Addr, address: Ipv4Addr, mask: Ipv4Addr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_it_tells_can_be_bound_and_is_not_loopback() {
+        for address in addresses() {
+            assert!(!address.is_loopback());
+            std::net::UdpSocket::bind((address, 0)).unwrap_or_else(|e| panic!("{address}: {e}"));
+        }
+    }
 
     #[test]
     fn the_last_address_of_a_subnet_is_its_broadcast() {

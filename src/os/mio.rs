@@ -7,7 +7,7 @@ use super::stdio::{Output, Stdio};
 use super::stream::{Stream, uninterrupted};
 use super::token::{decode, encode};
 use super::udp::{Multicast, Udp, plain};
-use super::{Batch, Caught, Event, Hints, Os, Raise, Source, Transmit, terminal};
+use super::{Batch, Caught, Event, File, Hints, Os, Raise, Source, Transmit, file, terminal};
 use crate::handler::{PeerId, Signal, Window};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll};
@@ -53,6 +53,8 @@ pub struct Settings {
 pub struct MioOs {
     settings: Settings,
     signals: Signals,
+    /// Which of stdin, stdout and stderr were terminals at the start.
+    terminals: [bool; 3],
     log: Output,
     events: Events,
     /// How many of `events` have been told: a caller with a smaller vector gets the rest next time.
@@ -76,6 +78,7 @@ impl MioOs {
         Ok(MioOs {
             settings,
             signals,
+            terminals: terminals(),
             log,
             events: Events::with_capacity(EVENTS_MAX),
             told: 0,
@@ -86,6 +89,17 @@ impl MioOs {
 
 fn is_interrupted(result: &io::Result<()>) -> bool {
     result.as_ref().is_err_and(|error| error.kind() == ErrorKind::Interrupted)
+}
+
+/// Which of stdin, stdout and stderr are terminals: one that has hung up is none, isatty(3).
+fn terminals() -> [bool; 3] {
+    use rustix::stdio::{stderr, stdin, stdout};
+    [stdin(), stdout(), stderr()].map(rustix::termios::isatty)
+}
+
+/// True where one that was a terminal is none any more.
+fn has_hung_up(before: [bool; 3], now: [bool; 3]) -> bool {
+    before.iter().zip(now).any(|(&before, now)| before && !now)
 }
 
 /// Whether the process was started with `signal` ignored. False where there is no /proc.
@@ -292,7 +306,8 @@ impl Os for MioOs {
         self.signals.pending().next().map(|signal| match signal {
             SIGINT => Caught::Told(Signal::Interrupt),
             SIGTERM => Caught::Told(Signal::Terminate),
-            SIGHUP => Caught::Told(Signal::Hangup),
+            SIGHUP if has_hung_up(self.terminals, terminals()) => Caught::Told(Signal::Hangup),
+            SIGHUP => Caught::Told(Signal::Reload),
             SIGWINCH => Caught::Resized,
             SIGTSTP => Caught::Raise(Raise::Stop),
             SIGQUIT => Caught::Raise(Raise::Quit),
@@ -323,6 +338,10 @@ impl Os for MioOs {
         };
         // Fails for signals that do not exist alone.
         let _ = emulate_default_handler(signal);
+    }
+
+    fn read_file(&mut self, path: &Path, bytes_max: usize) -> io::Result<File> {
+        file::read(path, bytes_max)
     }
 
     fn write_log(&mut self, bytes: &[u8]) -> io::Result<usize> {

@@ -2,6 +2,7 @@
 //! Python socket module name them. An [`Os`] makes no decision; the loop makes them all, so that
 //! the simulated kernel (`sim`) sees every one of them.
 
+mod file;
 pub mod interfaces;
 pub mod limit;
 pub mod mio;
@@ -157,6 +158,15 @@ pub struct Transmit<'a> {
     pub stride: usize,
 }
 
+/// A file as it was read. Not `Debug`: it may be a secret.
+#[derive(Clone, PartialEq, Eq)]
+pub struct File {
+    /// All of it.
+    pub bytes: Vec<u8>,
+    /// Type and permissions, inode(7).
+    pub mode: u32,
+}
+
 /// What a failed accept means for the listener. accept(2) lists the errors; libuv, node and
 /// haproxy learned the classes the hard way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -295,6 +305,11 @@ pub trait Os {
 
     /// Takes a signal's default action; returns after the SIGCONT that ends a stop.
     fn raise(&mut self, raise: Raise);
+
+    /// open, fstat, read and close: all of a regular file, or an error where it is none, or longer
+    /// than `bytes_max`. The one call that may take a disk's time: nobody waits for a file that does
+    /// not answer as one on a disk does.
+    fn read_file(&mut self, path: &Path, bytes_max: usize) -> io::Result<File>;
 
     /// write to stderr; registered as `Log`. Log lines come from a bounded queue, see
     /// `log_queue`.

@@ -6,7 +6,7 @@
 //! told, each line would cause the next. Where the lines are shown on the console's screen, its sends
 //! and the events that only say that it takes bytes again are left out too.
 
-use super::{Batch, Caught, Event, Hints, Os, Raise, Source, Transmit};
+use super::{Batch, Caught, Event, File, Hints, Os, Raise, Source, Transmit};
 use crate::handler::{PeerId, Window};
 use std::fmt;
 use std::io::{self, ErrorKind, IoSlice};
@@ -291,6 +291,15 @@ impl<O: Os> Os for TraceOs<O> {
     fn raise(&mut self, raise: Raise) {
         tell!("raise {raise:?}");
         self.os.raise(raise);
+    }
+
+    fn read_file(&mut self, path: &Path, bytes_max: usize) -> io::Result<File> {
+        let result = self.os.read_file(path, bytes_max);
+        match &result {
+            Ok(file) => tell!("read_file {path:?} {} bytes", file.bytes.len()),
+            Err(error) => tell!("read_file {path:?} {}", Failure(error)),
+        }
+        result
     }
 
     fn write_log(&mut self, bytes: &[u8]) -> io::Result<usize> {

@@ -16,6 +16,7 @@ mod budgets;
 #[cfg(test)]
 mod check;
 mod conn;
+mod console;
 mod flush;
 mod limits;
 mod listener;
@@ -27,13 +28,14 @@ mod terminal;
 mod transcript;
 mod udp;
 
-use crate::handler::{Action, Call, CloseReason, Handler, Origin, PeerId, Signal};
+use crate::handler::{Action, Call, CloseReason, Handler, PeerId, Signal};
 use crate::log_queue::LogQueue;
 use crate::os::{Batch, Caught, Event, Os, Source};
 use crate::stats::Stats;
 use crate::timers::Timers;
 pub use budgets::Budgets;
 use conn::{Conn, Ending, Output, Phase};
+pub use console::CONSOLE_RETRY_MS;
 pub use limits::{BUFFERS_TOTAL, Limits, STALL_TIMEOUT};
 use listener::Listener;
 use pace::Pace;
@@ -53,9 +55,6 @@ pub const DRAIN_MS_MAX: u64 = 2_000;
 
 /// How many bytes are dropped so. What is more than that is no reply in flight but a flood.
 pub const DRAIN_BYTES_MAX: usize = 1024 * 1024;
-
-/// How long until a terminal that belongs to another process group is tried again.
-pub const CONSOLE_RETRY_MS: u64 = 1_000;
 
 /// The event loop over one [`Os`]: owns every socket, drives one [`Handler`].
 pub struct Reactor<O: Os> {
@@ -179,19 +178,6 @@ impl<O: Os> Reactor<O> {
         let bound = self.os.udp_address(&udp)?;
         self.udps.push(UdpSocket::new(udp));
         Ok(bound)
-    }
-
-    /// Opens stdin and stdout as one connection, once, before the first turn.
-    pub fn open_console<H: Handler>(&mut self, handler: &mut H) -> io::Result<()> {
-        let slot = self.conns.vacant_key() as u32;
-        let peer = PeerId { serial: 0, slot };
-        let stream = self.os.console(peer)?;
-        let now = self.os.now();
-        self.conns.insert(Conn::new(stream, peer.serial, Phase::Open, true));
-        self.console = Some(peer);
-        self.queue_read(peer);
-        handler.opened(peer, Origin::Console, now);
-        Ok(())
     }
 
     /// Goes round until a stop is complete. Errors are those of the loop itself: a poll or a
@@ -401,6 +387,10 @@ impl<O: Os> Reactor<O> {
                 Action::BuffersTotal(bytes) => self.buffers_total = bytes,
                 Action::Terminal(wanted) => self.want_terminal(wanted, handler),
                 Action::Report => handler.reported(&self.stats),
+                Action::ReadFile { path, bytes_max } => {
+                    let file = self.os.read_file(&path, bytes_max);
+                    handler.file_read(file.map(|file| file.bytes));
+                }
                 Action::Stop { within } => self.stop(within.map(|within| now + within)),
             }
         }
@@ -532,22 +522,6 @@ impl<O: Os> Reactor<O> {
         if let Some(conn) = self.conn(peer) {
             conn.writable = true;
             self.writable.push_back(peer);
-        }
-    }
-
-    /// Tries stdin again: whose terminal it is changes without an event.
-    fn retry_console<H: Handler>(&mut self, handler: &mut H) {
-        self.console_retry = None;
-        self.take_terminal(handler);
-        self.try_read_console();
-    }
-
-    fn try_read_console(&mut self) {
-        if let Some(peer) = self.console
-            && let Some(conn) = self.conn(peer)
-        {
-            conn.readable = true;
-            self.queue_read(peer);
         }
     }
 }

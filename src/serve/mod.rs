@@ -1,21 +1,25 @@
 //! `reactor serve`: TCP chat and UDP echo in one process.
 
-mod bans;
 mod console;
 mod desk;
+mod door;
+mod gate;
 mod operator;
 mod server;
 
 pub use crate::chat::{LOG_BYTES, Rules, Slow, line_len_limit};
 pub use crate::reactor::{BUFFERS_TOTAL, STALL_TIMEOUT};
 pub use console::ConsoleMode;
+pub use gate::access::{self, Access, Rule, Verdict};
+pub use gate::sources::{CONNECT_RATE_MAX, Crowd};
+pub use gate::{Admission, SECRET_TRIES, SECRET_WITHIN};
 pub use server::{STOP_WITHIN, Server};
 
 use crate::log_queue::LogQueue;
 use crate::os::Os;
 use crate::reactor::{Budgets, Limits, Reactor, Spin};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 /// The send buffer asked for, in bytes, for each accepted connection: what a slow reader hides
@@ -44,6 +48,10 @@ pub struct Options {
     pub spin: Spin,
     /// How long what came in may wait for more before it is passed on; zero: not at all.
     pub gather: Duration,
+    /// Who may come in.
+    pub admission: Admission,
+    /// This machine's addresses, for the warning about a socket that is bound to all of them.
+    pub interfaces: Vec<IpAddr>,
     /// What stdin and stdout are for.
     pub console: ConsoleMode,
     /// stdout is a terminal.
@@ -68,6 +76,9 @@ pub enum Error {
         /// bind(2)'s or listen(2)'s error.
         source: io::Error,
     },
+    /// The access file or the secret file is of no use: the whole line.
+    #[error("{0}")]
+    File(String),
     /// The loop itself failed.
     #[error(transparent)]
     Loop(#[from] io::Error),
@@ -85,9 +96,10 @@ fn hint(error: &io::Error) -> &'static str {
 
 /// Binds everything, tells where, and serves until a stop is complete. The `listening` lines go to
 /// `log` whatever its level: `listening TRANSPORT ADDRESS SERVICE`, for scripts too.
-pub fn run<O: Os>(os: O, options: &Options, log: &LogQueue) -> Result<(), Error> {
+pub fn run<O: Os>(mut os: O, options: &Options, log: &LogQueue) -> Result<(), Error> {
     let mut server = Server::new(options);
     server.shows_log(log);
+    server.read_files(&mut os, &options.admission).map_err(Error::File)?;
     let mut reactor = Reactor::new(os, log.clone());
     let &Options { rules: Rules { stall_timeout, .. }, buffers_total, .. } = options;
     reactor.set_limits(Limits { stall_timeout, buffers_total });
@@ -97,12 +109,14 @@ pub fn run<O: Os>(os: O, options: &Options, log: &LogQueue) -> Result<(), Error>
         let bound = reactor.listen(at).map_err(bind)?;
         server.bound_tcp(bound);
         log.say(&format!("listening tcp {bound} {}", options.rules.protocol.word()));
+        server.warn_of_wildcard("tcp", bound, &options.interfaces);
     }
     for &at in &options.udp {
         let bind = |source| Error::Bind { transport: "udp", at, source };
         let bound = reactor.bind_udp(at, false).map_err(bind)?;
         server.bound_udp(bound);
         log.say(&format!("listening udp {bound} echo"));
+        server.warn_of_wildcard("udp", bound, &options.interfaces);
     }
     if options.console != ConsoleMode::Off
         && let Err(error) = reactor.open_console(&mut server)

@@ -4,7 +4,7 @@
 use super::kernel::{ListenerFd, SIGNALS_FD, SimOs, StreamFd, UdpFd};
 use super::trace::Step;
 use crate::handler::{PeerId, Window};
-use crate::os::{Batch, Caught, Event, Os, Raise, Transmit};
+use crate::os::{Batch, Caught, Event, File, Os, Raise, Transmit};
 use rustix::io::Errno;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
@@ -130,6 +130,10 @@ impl Os for SimOs {
 
     fn raise(&mut self, raise: Raise) {
         self.do_raise(raise);
+    }
+
+    fn read_file(&mut self, _: &Path, _: usize) -> io::Result<File> {
+        Err(io::ErrorKind::NotFound.into()) // this world has no files
     }
 
     fn write_log(&mut self, bytes: &[u8]) -> io::Result<usize> {

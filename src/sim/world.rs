@@ -16,7 +16,7 @@ use crate::handler::{CloseReason, Signal};
 use crate::log_queue::LogQueue;
 use crate::os::{Caught, Raise, Source};
 use crate::reactor::{BUFFERS_TOTAL, Budgets, Limits, Reactor, STALL_TIMEOUT, Spin};
-use crate::serve::{ConsoleMode, Options, Rules, STOP_WITHIN, Server, Slow};
+use crate::serve::{Admission, ConsoleMode, Options, Rules, STOP_WITHIN, Server, Slow};
 use crate::wire::Protocol;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -109,6 +109,8 @@ impl World {
             },
             spin: Spin::Off,
             gather: Duration::from_millis(random.pick(&[0, 0, 0, 2])),
+            admission: Admission::default(),
+            interfaces: Vec::new(),
             console: random.pick(&[ConsoleMode::Off, ConsoleMode::Commands, ConsoleMode::Chat]),
             stdout_is_terminal: random.below(2) == 0,
             terminal: random.below(2) == 0,

@@ -7,6 +7,7 @@ mod connect;
 mod connect_eof;
 mod connect_link;
 mod console;
+mod gate;
 mod limits;
 mod lines_raw;
 mod operator;
