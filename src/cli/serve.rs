@@ -1,7 +1,8 @@
 //! `reactor serve` on the command line.
 
 use super::{DEFAULT, Error, FamilyArgs, ProtocolArg, parse_duration, resolve};
-use crate::address::{Transport, Use};
+use crate::address::{Group, GroupError, Transport, Use};
+use crate::echo;
 use crate::handler::FOR_EVER;
 use crate::serve::{self, ConsoleMode, Rules, Slow};
 use crate::wire::{LINE_LEN_MAX, Protocol};
@@ -9,6 +10,9 @@ use bytesize::ByteSize;
 use clap::{Args, ValueEnum, value_parser};
 use std::net::SocketAddr;
 use std::time::Duration;
+
+/// The largest `--udp-rate` and `--udp-burst`: one socket does not get more.
+const UDP_RATE_MAX: i64 = 10_000_000;
 
 /// The largest `--send-buffer`: no system gives more.
 const SEND_BUFFER_MAX: usize = 1024 * 1024 * 1024;
@@ -22,6 +26,24 @@ pub struct ServeArgs {
     /// Answer datagrams at ADDR; may be repeated.
     #[arg(long, value_name = "ADDR", num_args = 0..=1, default_missing_value = DEFAULT)]
     udp: Vec<String>,
+    /// Answer datagrams from source ports below 1024 too: many services there answer in turn.
+    #[arg(long)]
+    udp_any_port: bool,
+    /// Answers a second to one source prefix (IPv4: 24 bits, IPv6: 64), loopback excepted; 0: no
+    /// limit.
+    #[arg(long, value_name = "N", default_value_t = echo::RATE)]
+    #[arg(value_parser = value_parser!(u32).range(..=UDP_RATE_MAX))]
+    udp_rate: u32,
+    /// Answers at once to a prefix that was silent.
+    #[arg(long, value_name = "N", default_value_t = echo::BURST)]
+    #[arg(value_parser = value_parser!(u32).range(1..=UDP_RATE_MAX))]
+    udp_burst: u32,
+    /// Join a multicast group, and answer what is sent to it; may be repeated.
+    #[arg(long, value_name = "GROUP[%IFACE]")]
+    udp_group: Vec<String>,
+    /// Answer what is sent to a broadcast address.
+    #[arg(long)]
+    udp_broadcast: bool,
     /// What a message is.
     #[arg(long, value_enum, default_value_t = ProtocolArg::Chat)]
     protocol: ProtocolArg,
@@ -145,6 +167,14 @@ impl ServeArgs {
         Ok(serve::Options {
             tcp: all(tcp, Transport::Tcp)?,
             udp: all(udp, Transport::Udp)?,
+            echo: echo::Rules {
+                any_port: self.udp_any_port,
+                rate: self.udp_rate,
+                burst: self.udp_burst,
+                groups: !self.udp_group.is_empty(),
+                broadcast: self.udp_broadcast,
+            },
+            udp_groups: self.udp_group.iter().map(|text| group(text)).collect::<Result<_, _>>()?,
             rules: Rules {
                 protocol,
                 line_len_max,
@@ -163,4 +193,11 @@ impl ServeArgs {
             stdout_is_terminal,
         })
     }
+}
+
+fn group(text: &str) -> Result<Group, Error> {
+    text.parse().map_err(|error| match error {
+        GroupError::Malformed { .. } => Error::Usage(format!("--udp-group {error}")),
+        GroupError::Unresolved(_) => Error::Failed(format!("--udp-group {text}: {error}")),
+    })
 }

@@ -228,6 +228,7 @@ impl Handler for DatagramClient {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::handler::Hit;
 
     #[test]
     fn a_server_that_sends_on_and_on_fills_no_memory_while_stdout_is_stopped() {
@@ -237,7 +238,9 @@ mod tests {
         client.opened(console, Origin::Console, now);
         client.received(console, b"hello\n", 0, now);
         for _ in 0..1_000 {
-            client.datagram(Datagram { socket: 0, from: to, to: None, bytes: &[0; 10_000] }, now);
+            let hit = Hit::Own;
+            let echo = Datagram { socket: 0, from: to, to: None, hit, bytes: &[0; 10_000] };
+            client.datagram(echo, now);
         }
         let mut slices = Slices::new();
         client.pending(console, &mut slices);

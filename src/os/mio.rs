@@ -1,8 +1,10 @@
 //! The real [`Os`]: each call is the system's own, on mio and socket2. Makes no decision and holds
-//! no state but the poll, the batch of events not yet told, the signals and stderr.
+//! no state but the poll, the batch of events not yet told, the signals, stderr, and the interfaces'
+//! addresses as they were read last.
 //!
 //! Only files under `os/` name mio. What each call promises stands at the trait.
 
+use super::interfaces::Interfaces;
 use super::stdio::{Output, Stdio};
 use super::stream::{Stream, uninterrupted};
 use super::token::{decode, encode};
@@ -15,7 +17,7 @@ use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io::{self, ErrorKind, IoSlice};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
@@ -50,6 +52,7 @@ pub struct MioOs {
     settings: Settings,
     signals: Signals,
     log: Output,
+    interfaces: Interfaces,
     events: Events,
     /// How many of `events` have been told: a caller with a smaller vector gets the rest next time.
     told: usize,
@@ -73,6 +76,7 @@ impl MioOs {
             settings,
             signals,
             log,
+            interfaces: Interfaces::default(),
             events: Events::with_capacity(EVENTS_MAX),
             told: 0,
             poll,
@@ -254,8 +258,16 @@ impl Os for MioOs {
         udp.address()
     }
 
+    fn join(&mut self, udp: &mut Udp, group: IpAddr, interface: u32) -> io::Result<()> {
+        udp.join(group, interface)
+    }
+
+    fn udp_lost(&self, udp: &Udp) -> Option<u64> {
+        udp.lost()
+    }
+
     fn recvfrom(&mut self, udp: &mut Udp, batch: &mut Batch) -> io::Result<usize> {
-        udp.recvfrom(batch)
+        udp.recvfrom(batch, &mut self.interfaces)
     }
 
     fn sendto(&mut self, udp: &mut Udp, transmit: &Transmit<'_>) -> io::Result<()> {

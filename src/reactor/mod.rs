@@ -37,7 +37,7 @@ use slab::Slab;
 use stalls::Stalls;
 use std::collections::VecDeque;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 use stop::Stopping;
 use udp::UdpSocket;
@@ -163,6 +163,11 @@ impl<O: Os> Reactor<O> {
         let bound = self.os.udp_address(&udp)?;
         self.udps.push(UdpSocket::new(udp));
         Ok(bound)
+    }
+
+    /// Joins a multicast group with the UDP socket of this index (in the order of `bind_udp`).
+    pub fn join(&mut self, socket: usize, group: IpAddr, interface: u32) -> io::Result<()> {
+        self.os.join(self.udps[socket].socket(), group, interface)
     }
 
     /// Opens stdin and stdout as one connection, once, before the first turn.
@@ -357,7 +362,7 @@ impl<O: Os> Reactor<O> {
                 Action::Refuse => self.close_listeners(),
                 Action::StallTimeout(timeout) => self.stalls.timeout = timeout,
                 Action::BuffersTotal(bytes) => self.buffers_total = bytes,
-                Action::Report => handler.reported(&self.stats),
+                Action::Report => handler.reported(self.report()),
                 Action::Stop { within } => self.stop(within.map(|within| now + within)),
             }
         }

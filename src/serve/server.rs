@@ -6,7 +6,7 @@ use super::bans::Bans;
 use super::console::{Console, ConsoleMode};
 use crate::chat::words::{self, Parsed, Speaker};
 use crate::chat::{Chat, Rules, Said};
-use crate::echo::Echo;
+use crate::echo::{self, Echo};
 use crate::handler::{
     Action, CloseReason, Datagram, Handler, Origin, PeerId, Signal, Slices, Taken,
 };
@@ -76,7 +76,7 @@ impl Server {
             protocol,
             buffers_total: options.buffers_total,
             chat: Chat::new(options.rules),
-            echo: Echo::default(),
+            echo: Echo::new(options.echo),
             console_mode: options.console,
             stdout_is_terminal: options.stdout_is_terminal,
             console: None,
@@ -95,6 +95,11 @@ impl Server {
     /// Tells of a UDP socket that was bound for the echo.
     pub fn bound_udp(&mut self, at: SocketAddr) {
         self.echo.bound(at);
+    }
+
+    /// What became of the datagrams.
+    pub fn echo_counts(&self) -> &echo::Counts {
+        self.echo.counts()
     }
 
     /// How many peers ended for this reason.
@@ -355,8 +360,8 @@ impl Handler for Server {
         self.stop_if_drained();
     }
 
-    fn datagram<'a>(&'a mut self, datagram: Datagram<'a>, _now: Instant) -> Option<&'a [u8]> {
-        self.echo.answers(datagram.from).then_some(datagram.bytes)
+    fn datagram<'a>(&'a mut self, datagram: Datagram<'a>, now: Instant) -> Option<&'a [u8]> {
+        self.echo.answers(&datagram, now).then_some(datagram.bytes)
     }
 
     fn signalled(&mut self, signal: Signal, _now: Instant) {

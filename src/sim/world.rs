@@ -12,6 +12,7 @@ use super::model::{Client, LOBBY, OPERATOR, SaidBy};
 use super::random::Random;
 use super::trace::Step;
 use crate::chat::line_len_limit;
+use crate::echo;
 use crate::handler::{CloseReason, Signal};
 use crate::log_queue::LogQueue;
 use crate::os::Source;
@@ -102,6 +103,8 @@ impl World {
         let options = Options {
             tcp: Vec::new(),
             udp: Vec::new(),
+            echo: echo::Rules::default(),
+            udp_groups: Vec::new(),
             rules,
             buffers_total: match random.below(4) {
                 0 => random.range(32..=1_024),
@@ -266,7 +269,7 @@ impl World {
             self.datagrams_lost |= place > 0;
             self.datagrams.drain(..=place);
         }
-        if self.datagrams_lost && self.reactor.stats().datagrams_dropped == 0 {
+        if self.datagrams_lost && self.reactor.stats().datagrams_dropped() == 0 {
             return Err("an echo was lost without being counted".into());
         }
         Ok(())
@@ -350,7 +353,7 @@ impl World {
             self.turn()?;
             if moved == 0 && self.os().idle_forever() {
                 self.check_echoes()?;
-                let dropped = self.reactor.stats().datagrams_dropped;
+                let dropped = self.reactor.stats().datagrams_dropped();
                 return match self.datagrams.len() as u64 <= dropped {
                     true => Ok(()),
                     false => Err("a datagram was neither answered nor counted".into()),

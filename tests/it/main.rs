@@ -17,3 +17,4 @@ mod support;
 mod trace;
 mod tutorial;
 mod udp;
+mod udp_guard;

@@ -15,6 +15,8 @@ impl Chatter {
         let mut server = Server::new(&Options {
             tcp: Vec::new(),
             udp: Vec::new(),
+            echo: echo::Rules::default(),
+            udp_groups: Vec::new(),
             rules: Rules {
                 protocol: Protocol::Chat,
                 line_len_max: wire::LINE_LEN_MAX,
