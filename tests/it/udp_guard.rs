@@ -209,6 +209,36 @@ fn the_same_datagram_some_thousand_times_is_answered_each_time() {
     assert_eq!(count(&counts(&mut server), "muted"), 0);
 }
 
+/// An address of this machine that is not the loopback's; asking for it sends nothing.
+fn own_address() -> Option<std::net::IpAddr> {
+    let socket = udp_socket("0.0.0.0:0");
+    let known = socket.connect("192.0.2.1:9").and_then(|()| socket.local_addr()).ok();
+    let own = known.map(|at| at.ip()).filter(|ip| !ip.is_loopback());
+    if own.is_none() {
+        skip("no address but the loopback's");
+    }
+    own
+}
+
+#[test]
+fn a_source_over_its_rate_is_not_answered_and_loopback_has_none() {
+    let Some(own) = own_address() else { return };
+    let rate = ["--udp", "0.0.0.0:0", "--udp-rate", "1", "--udp-burst", "3"];
+    let mut server = serve(&rate);
+    let socket = udp_socket(&SocketAddr::from((own, 0)).to_string());
+    let began = Instant::now();
+    for n in 0..100u8 {
+        socket.send_to(&[n], (own, server.udp().port())).unwrap();
+        pass_marker(&server);
+    }
+    let seconds = began.elapsed().as_secs() + 1;
+    let counts = counts(&mut server);
+    let limited = count(&counts, "limited");
+    assert!(limited >= 97 - seconds && limited <= 97, "{counts} in {seconds} s");
+    assert_eq!(count(&counts, "answered"), 200 - limited);
+    assert_eq!(receive_from(&socket).0, [0]);
+}
+
 /// A datagram for everybody on the loopback, then one for the server alone.
 fn hit_broadcast(server: &Program) -> (UdpSocket, SocketAddr) {
     let socket = udp_socket("127.0.0.1:0");
