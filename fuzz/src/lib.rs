@@ -38,7 +38,7 @@ fn split(stream: &[u8], len_max: usize, step: usize) -> Split {
     for read in stream.chunks(step) {
         kept.extend_from_slice(read);
         let mut cut = Lines::skipping(&kept, seen, len_max, &mut refused);
-        while let Some(line) = cut.next() {
+        for line in cut.by_ref() {
             lines.push(match line {
                 Ok(line) => Some(line.to_vec()),
                 Err(TooLong) => None,

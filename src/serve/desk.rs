@@ -127,8 +127,8 @@ impl Server {
                 stats.bytes_in, stats.bytes_out, stats.recvs, stats.sends, stats.sends_blocked
             ),
             format!("behind: {slow} peers, at most {lag} messages"),
-            format!("{}", stats.datagrams()),
-            format!("{}", self.echo.counts()),
+            stats.datagrams(),
+            self.echo.counts().to_string(),
             format!(
                 "closes: {}",
                 if closes.is_empty() { "none".into() } else { closes.join(", ") }
