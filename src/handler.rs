@@ -264,6 +264,17 @@ pub struct Taken {
     pub hold: bool,
 }
 
+/// What kind of address a datagram was sent to. ip(7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hit {
+    /// One of our own.
+    Own,
+    /// A multicast group, RFC 1112.
+    Multicast,
+    /// Everybody on a network, RFC 919.
+    Broadcast,
+}
+
 /// One datagram as it came in. recvfrom(2).
 #[derive(Clone, Copy, Debug)]
 pub struct Datagram<'a> {
@@ -271,8 +282,11 @@ pub struct Datagram<'a> {
     pub socket: usize,
     /// The sender.
     pub from: SocketAddr,
-    /// The local address that was hit, where the system tells it (IP_PKTINFO, ip(7)).
+    /// The address of our own that an answer leaves from, where the system tells it (IP_PKTINFO,
+    /// ip(7)): that which was hit, or where all were hit, the receiving interface's own.
     pub to: Option<IpAddr>,
+    /// What kind of address was hit.
+    pub hit: Hit,
     /// 0 to 65,507 bytes, never truncated.
     pub bytes: &'a [u8],
 }

@@ -1,8 +1,10 @@
 //! The real [`Os`]: each call is the system's own, on mio and socket2. Makes no decision and holds
-//! no state but the poll, the batch of events not yet told, the signals and stderr.
+//! no state but the poll, the batch of events not yet told, the signals, stderr, and the interfaces'
+//! addresses as they were read last.
 //!
 //! Only files under `os/` name mio. What each call promises stands at the trait.
 
+use super::interfaces::Interfaces;
 use super::stdio::{Output, Stdio};
 use super::stream::{Stream, uninterrupted};
 use super::token::{decode, encode};
@@ -16,7 +18,7 @@ use signal_hook::low_level::emulate_default_handler;
 use signal_hook_mio::v1_0::Signals;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io::{self, ErrorKind, IoSlice};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -56,6 +58,7 @@ pub struct MioOs {
     /// Which of stdin, stdout and stderr were terminals at the start.
     terminals: [bool; 3],
     log: Output,
+    interfaces: Interfaces,
     events: Events,
     /// How many of `events` have been told: a caller with a smaller vector gets the rest next time.
     told: usize,
@@ -80,6 +83,7 @@ impl MioOs {
             signals,
             terminals: terminals(),
             log,
+            interfaces: Interfaces::default(),
             events: Events::with_capacity(EVENTS_MAX),
             told: 0,
             poll,
@@ -293,8 +297,16 @@ impl Os for MioOs {
         udp.address()
     }
 
+    fn join(&mut self, udp: &mut Udp, group: IpAddr, interface: u32) -> io::Result<()> {
+        udp.join(group, interface)
+    }
+
+    fn udp_lost(&self, udp: &Udp) -> Option<u64> {
+        udp.lost()
+    }
+
     fn recvfrom(&mut self, udp: &mut Udp, batch: &mut Batch) -> io::Result<usize> {
-        udp.recvfrom(batch)
+        udp.recvfrom(batch, &mut self.interfaces)
     }
 
     fn sendto(&mut self, udp: &mut Udp, transmit: &Transmit<'_>) -> io::Result<()> {

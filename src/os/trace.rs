@@ -10,7 +10,7 @@ use super::{Batch, Caught, Event, File, Hints, Os, Raise, Source, Transmit};
 use crate::handler::{PeerId, Window};
 use std::fmt;
 use std::io::{self, ErrorKind, IoSlice};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -234,6 +234,19 @@ impl<O: Os> Os for TraceOs<O> {
 
     fn udp_address(&self, udp: &O::Udp) -> io::Result<SocketAddr> {
         self.os.udp_address(udp)
+    }
+
+    fn join(&mut self, udp: &mut O::Udp, group: IpAddr, interface: u32) -> io::Result<()> {
+        let result = self.os.join(udp, group, interface);
+        match &result {
+            Ok(()) => tell!("join {group} interface {interface}"),
+            Err(error) => tell!("join {group} interface {interface} {}", Failure(error)),
+        }
+        result
+    }
+
+    fn udp_lost(&self, udp: &O::Udp) -> Option<u64> {
+        self.os.udp_lost(udp)
     }
 
     fn recvfrom(&mut self, udp: &mut O::Udp, batch: &mut Batch) -> io::Result<usize> {

@@ -44,7 +44,7 @@ use slab::Slab;
 use stalls::Stalls;
 use std::collections::VecDeque;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 use stop::Stopping;
 use terminal::Terminal;
@@ -178,6 +178,11 @@ impl<O: Os> Reactor<O> {
         let bound = self.os.udp_address(&udp)?;
         self.udps.push(UdpSocket::new(udp));
         Ok(bound)
+    }
+
+    /// Joins a multicast group with the UDP socket of this index (in the order of `bind_udp`).
+    pub fn join(&mut self, socket: usize, group: IpAddr, interface: u32) -> io::Result<()> {
+        self.os.join(self.udps[socket].socket(), group, interface)
     }
 
     /// Goes round until a stop is complete. Errors are those of the loop itself: a poll or a
@@ -386,7 +391,7 @@ impl<O: Os> Reactor<O> {
                 Action::StallTimeout(timeout) => self.stalls.timeout = timeout,
                 Action::BuffersTotal(bytes) => self.buffers_total = bytes,
                 Action::Terminal(wanted) => self.want_terminal(wanted, handler),
-                Action::Report => handler.reported(&self.stats),
+                Action::Report => handler.reported(self.report()),
                 Action::ReadFile { path, bytes_max } => {
                     let file = self.os.read_file(&path, bytes_max);
                     handler.file_read(file.map(|file| file.bytes));

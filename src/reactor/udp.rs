@@ -26,6 +26,10 @@ impl<U> UdpSocket<U> {
         UdpSocket { udp, ready: false }
     }
 
+    pub(super) fn socket(&mut self) -> &mut U {
+        &mut self.udp
+    }
+
     pub(super) fn note(&mut self) {
         self.ready = true;
     }
@@ -78,6 +82,7 @@ impl<O: Os> Reactor<O> {
                     socket: index,
                     from: head.from,
                     to: head.to,
+                    hit: head.hit,
                     bytes: &bytes[piece.clone()],
                 };
                 let Some(answer) = handler.datagram(datagram, now) else { continue };
@@ -103,6 +108,13 @@ impl<O: Os> Reactor<O> {
         }
     }
 
+    /// The counters, with what the kernel alone knows.
+    pub fn report(&mut self) -> &Stats {
+        let lost = self.udps.iter().map(|udp| self.os.udp_lost(&udp.udp));
+        self.stats.datagrams_lost = lost.sum();
+        &self.stats
+    }
+
     /// Sends one datagram of the program's own.
     pub(super) fn send_datagram(&mut self, socket: usize, to: SocketAddr, bytes: &[u8]) {
         let Some(udp) = self.udps.get_mut(socket) else { return };
@@ -117,7 +129,10 @@ fn count_sent(stats: &mut Stats, transmit: &Transmit<'_>, sent: io::Result<()>) 
     match sent {
         Ok(()) => stats.datagrams_out += datagrams,
         Err(error) => {
-            stats.datagrams_dropped += datagrams;
+            *match error.kind() {
+                ErrorKind::WouldBlock => &mut stats.datagrams_blocked,
+                _ => &mut stats.datagrams_failed,
+            } += datagrams;
             log::debug!("sendto {}: {error}: dropped", transmit.to);
         }
     }
@@ -134,6 +149,7 @@ fn pieces(head: &BatchHead) -> impl Iterator<Item = Range<usize>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::handler::Hit;
 
     #[test]
     fn a_read_is_cut_into_its_datagrams() {
@@ -141,7 +157,7 @@ mod tests {
         for (len, stride, starts) in
             [(10, 4, &[0, 4, 8][..]), (8, 4, &[0, 4]), (4, 4, &[0]), (3, 4, &[0]), (0, 0, &[0])]
         {
-            let head = BatchHead { from, to: None, len, stride };
+            let head = BatchHead { from, to: None, hit: Hit::Own, len, stride };
             let cut: Vec<Range<usize>> = pieces(&head).collect();
             assert_eq!(cut.iter().map(|piece| piece.start).collect::<Vec<_>>(), starts);
             assert_eq!(cut.iter().map(|piece| piece.len()).sum::<usize>(), len);

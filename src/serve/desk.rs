@@ -131,14 +131,8 @@ impl Server {
                 stats.bytes_in, stats.bytes_out, stats.recvs, stats.sends, stats.sends_blocked
             ),
             format!("behind: {slow} peers, at most {lag} messages"),
-            format!(
-                "datagrams in {}, out {}, dropped {}, not answered {}, errors {}",
-                stats.datagrams_in,
-                stats.datagrams_out,
-                stats.datagrams_dropped,
-                self.echo.refused() + self.gate.datagrams_refused,
-                stats.datagram_errors
-            ),
+            stats.datagrams(),
+            self.tell_datagrams(),
             format!(
                 "closes: {}",
                 if closes.is_empty() { "none".into() } else { closes.join(", ") }

@@ -80,7 +80,7 @@ impl Server {
             protocol,
             buffers_total: options.buffers_total,
             chat: Chat::new(options.rules),
-            echo: Echo::default(),
+            echo: Echo::new(options.echo),
             options: options.clone(),
             log: LogQueue::new(),
             listening: Vec::new(),
@@ -109,6 +109,17 @@ impl Server {
     /// Tells of a UDP socket that was bound for the echo.
     pub fn bound_udp(&mut self, at: SocketAddr) {
         self.echo.bound(at);
+    }
+
+    /// What became of the datagrams, in one line.
+    pub(super) fn tell_datagrams(&self) -> String {
+        format!("{}, not allowed {}", self.echo.counts(), self.gate.datagrams_refused)
+    }
+
+    /// What became of the datagrams that the gate let in.
+    #[cfg(test)]
+    pub(crate) fn echo_counts(&self) -> &crate::echo::Counts {
+        self.echo.counts()
     }
 
     /// How many peers ended for this reason.
@@ -330,7 +341,7 @@ impl Handler for Server {
     }
 
     fn datagram<'a>(&'a mut self, datagram: Datagram<'a>, now: Instant) -> Option<&'a [u8]> {
-        let answers = self.gate.hears(datagram.from.ip(), now) && self.echo.answers(datagram.from);
+        let answers = self.gate.hears(datagram.from.ip(), now) && self.echo.answers(&datagram, now);
         answers.then_some(datagram.bytes)
     }
 

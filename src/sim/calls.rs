@@ -7,7 +7,7 @@ use crate::handler::{PeerId, Window};
 use crate::os::{Batch, Caught, Event, File, Os, Raise, Transmit};
 use rustix::io::Errno;
 use std::io::{self, IoSlice};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -96,6 +96,14 @@ impl Os for SimOs {
 
     fn bind_udp(&mut self, at: SocketAddr, _broadcast: bool, index: usize) -> io::Result<UdpFd> {
         Ok(self.do_bind_udp(at, index)?)
+    }
+
+    fn join(&mut self, _udp: &mut UdpFd, _group: IpAddr, _interface: u32) -> io::Result<()> {
+        Ok(()) // the outside says what arrives
+    }
+
+    fn udp_lost(&self, udp: &UdpFd) -> Option<u64> {
+        Some(self.udp_full(udp))
     }
 
     fn udp_address(&self, udp: &UdpFd) -> io::Result<SocketAddr> {

@@ -25,3 +25,4 @@ mod trace;
 mod transcript;
 mod tutorial;
 mod udp;
+mod udp_guard;

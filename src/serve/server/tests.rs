@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::chat::{LOG_BYTES, Slow};
+use crate::echo;
 use crate::secret::Secret;
 use crate::serve::{Admission, ConsoleMode, Crowd};
 
@@ -12,6 +13,8 @@ fn server(admission: Admission) -> Server {
     Server::new(&Options {
         tcp: Vec::new(),
         udp: Vec::new(),
+        echo: echo::Rules::default(),
+        udp_groups: Vec::new(),
         rules: Rules {
             protocol: Protocol::Chat,
             line_len_max: wire::LINE_LEN_MAX,
