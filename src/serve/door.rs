@@ -1,7 +1,6 @@
 //! What the server does at its gate: it lets in, asks for the secret, refuses with a word and closes;
 //! and it reads the files that say who may come in. Who that is, `gate` decides.
 
-use super::Admission;
 use super::gate::access::{ACCESS_BYTES_MAX, Wrong};
 use super::gate::{Entry, Heard};
 use super::server::Server;
@@ -20,16 +19,12 @@ const INTERFACES_TOLD_MAX: usize = 8;
 
 impl Server {
     /// Reads what the options name, before the loop. Errors: one line.
-    pub(super) fn read_files<O: Os>(
-        &mut self,
-        os: &mut O,
-        admission: &Admission,
-    ) -> Result<(), String> {
-        if let Some(path) = &admission.access_file {
-            let file = os.read_file(path, ACCESS_BYTES_MAX).map(|file| file.bytes);
-            self.set_rules(path, file)?;
+    pub(super) fn read_files<O: Os>(&mut self, os: &mut O) -> Result<(), String> {
+        if let Some(path) = self.options.admission.access_file.clone() {
+            let file = os.read_file(&path, ACCESS_BYTES_MAX).map(|file| file.bytes);
+            self.set_rules(&path, file)?;
         }
-        if let Some(path) = &admission.secret_file {
+        if let Some(path) = &self.options.admission.secret_file {
             self.gate.set_secret(Secret::read(os, path)?);
         }
         Ok(())
@@ -37,14 +32,14 @@ impl Server {
 
     /// Asks for the access file.
     pub(super) fn reload(&mut self) {
-        if let Some(path) = self.access_file.clone() {
+        if let Some(path) = self.options.admission.access_file.clone() {
             self.actions.push_back(Action::ReadFile { path, bytes_max: ACCESS_BYTES_MAX });
         }
     }
 
     /// The access file, as it is now.
     pub(super) fn reloaded(&mut self, contents: io::Result<Vec<u8>>) {
-        let Some(path) = self.access_file.clone() else { return };
+        let Some(path) = self.options.admission.access_file.clone() else { return };
         match self.set_rules(&path, contents) {
             Ok(told) => log::info!("{told}"),
             Err(error) => log::warn!("{error}; the rules before stay"),
@@ -128,18 +123,13 @@ impl Server {
     }
 
     /// Tells who can reach a socket that is bound to every address of this machine.
-    pub(super) fn warn_of_wildcard(
-        &self,
-        transport: &str,
-        bound: SocketAddr,
-        interfaces: &[IpAddr],
-    ) {
+    pub(super) fn warn_of_wildcard(&self, transport: &str, bound: SocketAddr) {
         if !bound.ip().is_unspecified() {
             return;
         }
         let fits = |ip: &&IpAddr| bound.is_ipv6() || ip.is_ipv4();
         let fitting: Vec<String> =
-            interfaces.iter().filter(fits).map(|ip| ip.to_string()).collect();
+            self.options.interfaces.iter().filter(fits).map(|ip| ip.to_string()).collect();
         let more = fitting.len().saturating_sub(INTERFACES_TOLD_MAX);
         let mut at = fitting[..fitting.len() - more].join(", ");
         if more > 0 {

@@ -127,7 +127,7 @@ fn group_hint(error: &io::Error) -> &'static str {
 pub fn run<O: Os>(mut os: O, options: &Options, log: &LogQueue) -> Result<(), Error> {
     let mut server = Server::new(options);
     server.shows_log(log);
-    server.read_files(&mut os, &options.admission).map_err(Error::File)?;
+    server.read_files(&mut os).map_err(Error::File)?;
     let mut reactor = Reactor::new(os, log.clone());
     let &Options { rules: Rules { stall_timeout, .. }, buffers_total, .. } = options;
     reactor.set_limits(Limits { stall_timeout, buffers_total });
@@ -137,14 +137,14 @@ pub fn run<O: Os>(mut os: O, options: &Options, log: &LogQueue) -> Result<(), Er
         let bound = reactor.listen(at).map_err(bind)?;
         server.bound_tcp(bound);
         log.say(&format!("listening tcp {bound} {}", options.rules.protocol.word()));
-        server.warn_of_wildcard("tcp", bound, &options.interfaces);
+        server.warn_of_wildcard("tcp", bound);
     }
     for &at in &options.udp {
         let bind = |source| Error::Bind { transport: "udp", at, source };
         let bound = reactor.bind_udp(at, options.echo.broadcast).map_err(bind)?;
         server.bound_udp(bound);
         log.say(&format!("listening udp {bound} echo"));
-        server.warn_of_wildcard("udp", bound, &options.interfaces);
+        server.warn_of_wildcard("udp", bound);
     }
     join_groups(&mut reactor, options)?;
     if options.console != ConsoleMode::Off

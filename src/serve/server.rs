@@ -16,7 +16,6 @@ use crate::wire::{self, Lines, Protocol};
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// How long a text may stand without a newline until its sender is told that chat wants lines.
@@ -40,10 +39,10 @@ pub struct Server {
     pub(super) chat: Chat,
     pub(super) echo: Echo,
     /// What it was started with.
-    options: Options,
+    pub(super) options: Options,
     /// Lines that the console shows where they would tear what it draws.
     log: LogQueue,
-    /// Where it listens for connections, and the number of UDP sockets.
+    /// Where it listens for connections.
     pub(super) listening: Vec<SocketAddr>,
     pub(super) console: Option<Console>,
     /// Peers (chat) with a text that no newline has ended.
@@ -54,7 +53,6 @@ pub struct Server {
     pub(super) stopping: bool,
     /// Where peers come from stands there, beside the chat, which knows no addresses.
     pub(super) gate: Gate,
-    pub(super) access_file: Option<PathBuf>,
     /// `/drain` was said: no new peers, and the end comes with the last one's.
     pub(super) draining: bool,
     /// Ends by reason.
@@ -90,7 +88,6 @@ impl Server {
             actions: VecDeque::new(),
             stopping: false,
             gate: Gate::new(&options.admission),
-            access_file: options.admission.access_file.clone(),
             draining: false,
             closes: BTreeMap::new(),
         }
@@ -349,7 +346,7 @@ impl Handler for Server {
         match signal {
             Signal::Interrupt => self.stop("SIGINT"),
             Signal::Terminate => self.stop("SIGTERM"),
-            Signal::Reload if self.access_file.is_some() => self.reload(),
+            Signal::Reload if self.options.admission.access_file.is_some() => self.reload(),
             Signal::Hangup | Signal::Reload => self.stop("SIGHUP"),
             Signal::Continue => {}
         }

@@ -79,14 +79,19 @@ fn in_lines_and_raw_who_is_refused_gets_the_end_and_no_word() {
 }
 
 #[test]
-fn a_datagram_from_who_may_not_come_in_is_not_answered() {
-    let server = Program::start(&["serve", "--udp", "127.0.0.1:0", "--deny", "127.0.0.2", "-v"]);
+fn a_datagram_from_who_may_not_come_in_is_counted_and_not_answered() {
+    let mut server =
+        Program::start(&["serve", "--udp", "127.0.0.1:0", "--deny", "127.0.0.2", "-v"]);
     let (denied, other) = (udp_socket("127.0.0.2:0"), udp_socket("127.0.0.1:0"));
     denied.send_to(b"denied", server.udp()).unwrap();
     other.send_to(b"other", server.udp()).unwrap();
     assert_eq!(receive_from(&other).0, b"other");
     denied.set_nonblocking(true).unwrap();
     denied.recv_from(&mut [0; 16]).expect_err("the one before it was not answered");
+    server.signal(Signal::TERM);
+    assert_eq!(server.exit(), 0);
+    server.err.wait_for("echo answered 1, guarded 0 ");
+    server.err.wait_for("in 0 loops, not allowed 1");
 }
 
 #[test]
