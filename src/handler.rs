@@ -9,6 +9,7 @@ use crate::stats::Stats;
 use std::fmt;
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// How many slices one vectored send may carry. 64 is far below the kernel's `IOV_MAX` (1,024) and
@@ -67,8 +68,18 @@ pub enum CloseReason {
     Buffers,
     /// The operator showed it the door.
     Kicked,
-    /// Its address may not come in.
+    /// Its address may not come in, as the operator said at run time.
     Banned,
+    /// Its address may not come in, by the rules.
+    Denied,
+    /// There are as many peers as there may be.
+    Full,
+    /// There are as many peers from its address as there may be.
+    AddressFull,
+    /// Its address connects too often.
+    TooFast,
+    /// It did not say the secret.
+    NoSecret,
     /// The process is stopping.
     Stopping,
     /// It did not take what it was owed before the deadline of [`Action::Finish`].
@@ -109,6 +120,11 @@ impl CloseReason {
             CloseReason::Buffers => "all buffers together are full",
             CloseReason::Kicked => "kicked",
             CloseReason::Banned => "banned",
+            CloseReason::Denied => "not allowed",
+            CloseReason::Full => "too many peers",
+            CloseReason::AddressFull => "too many peers from its address",
+            CloseReason::TooFast => "too many connections from its address",
+            CloseReason::NoSecret => "no secret",
             CloseReason::Stopping => "stopping",
             CloseReason::NotFlushed => "did not take what was pending in time",
             CloseReason::DialTimeout => "connect: timed out",
@@ -185,6 +201,13 @@ pub enum Action {
     /// are pressed, and [`Handler::screen`] tells how big it is. False gives it back. Ignored where
     /// stdin or stdout is none.
     Terminal(bool),
+    /// Reads a file whole and asks for one `file_read`, in the same phase.
+    ReadFile {
+        /// Which.
+        path: PathBuf,
+        /// A longer one is an error.
+        bytes_max: usize,
+    },
     /// Ends a hold: the kept bytes are offered again, then reading goes on.
     Resume(PeerId),
     /// No more accepts; what has arrived is read; every connection is finished; then `run`
@@ -202,8 +225,10 @@ pub enum Signal {
     Interrupt,
     /// SIGTERM.
     Terminate,
-    /// SIGHUP.
+    /// SIGHUP, and a terminal that the process was started on has hung up.
     Hangup,
+    /// SIGHUP without that: what was read at the start is to be read again.
+    Reload,
     /// SIGCONT: after a stop; the terminal may be ours again.
     Continue,
 }
@@ -242,6 +267,17 @@ pub struct Taken {
     pub hold: bool,
 }
 
+/// What kind of address a datagram was sent to. ip(7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hit {
+    /// One of our own.
+    Own,
+    /// A multicast group, RFC 1112.
+    Multicast,
+    /// Everybody on a network, RFC 919.
+    Broadcast,
+}
+
 /// One datagram as it came in. recvfrom(2).
 #[derive(Clone, Copy, Debug)]
 pub struct Datagram<'a> {
@@ -249,8 +285,11 @@ pub struct Datagram<'a> {
     pub socket: usize,
     /// The sender.
     pub from: SocketAddr,
-    /// The local address that was hit, where the system tells it (IP_PKTINFO, ip(7)).
+    /// The address of our own that an answer leaves from, where the system tells it (IP_PKTINFO,
+    /// ip(7)): that which was hit, or where all were hit, the receiving interface's own.
     pub to: Option<IpAddr>,
+    /// What kind of address was hit.
+    pub hit: Hit,
     /// 0 to 65,507 bytes, never truncated.
     pub bytes: &'a [u8],
 }
@@ -354,6 +393,9 @@ pub trait Handler {
 
     /// act: the loop's counters, as [`Action::Report`] asked for them.
     fn reported(&mut self, stats: &Stats);
+
+    /// act: what [`Action::ReadFile`] asked for.
+    fn file_read(&mut self, _contents: io::Result<Vec<u8>>) {}
 
     /// expire: `now` has reached `next_deadline`.
     fn expired(&mut self, now: Instant);

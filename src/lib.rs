@@ -31,6 +31,7 @@
 //! | [`echo`] | which datagram is answered |
 //! | [`wire`], [`visible`] | bytes to lines; text that cannot steer a terminal |
 //! | [`terminal`] | the line being typed, and what is shown above it |
+//! | [`secret`] | what a server asks its peers for first |
 //! | [`timers`], [`stats`], [`log_queue`] | deadlines in order; counters; log lines on their way to stderr |
 //! | [`handler`] | the contract between the loop and the programs |
 //! | [`reactor`] | the loop |
@@ -63,6 +64,7 @@ pub mod os;
 pub mod probes;
 mod random;
 pub mod reactor;
+pub mod secret;
 pub mod serve;
 #[cfg(test)]
 mod sim;

@@ -57,12 +57,13 @@ fn run(cli: &Cli, log: &LogQueue) -> Result<Outcome, Error> {
     let trace = log::log_enabled!(log::Level::Debug);
     match &cli.command {
         Command::Serve(args) => {
-            let options = args.options(look)?;
+            let (before, descriptors) = raise_descriptor_limit();
+            let options = args.options(look, descriptors)?;
             let (ipv6_only, send_buffer) = (args.ipv6_only(), args.send_buffer()?);
             let settings = Settings { ipv6_only, send_buffer, ..Settings::default() };
             let version = env!("CARGO_PKG_VERSION");
             log.say(&format!("reactor {version} on {}, pid {}", host_name(), std::process::id()));
-            raise_limit();
+            log::info!("descriptor limit {descriptors} (was {before})");
             let os = MioOs::new(settings).map_err(failed)?;
             if trace {
                 serve::run(TraceOs::new(os), &options, log).map_err(failed)?;
@@ -121,11 +122,6 @@ fn draw(terminal: &mut Output, text: &str) {
 
 fn failed(error: impl std::fmt::Display) -> Error {
     Error::Failed(error.to_string())
-}
-
-fn raise_limit() {
-    let (before, now) = raise_descriptor_limit();
-    log::info!("descriptor limit {now} (was {before})");
 }
 
 /// Lines go to the queue, which the loop drains to stderr. RUST_LOG is for debugging, where

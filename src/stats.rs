@@ -31,8 +31,34 @@ pub struct Stats {
     pub datagrams_in: u64,
     /// Datagrams sent.
     pub datagrams_out: u64,
-    /// Datagrams dropped because sending them would have blocked or failed.
-    pub datagrams_dropped: u64,
+    /// Datagrams dropped because sending them would have blocked.
+    pub datagrams_blocked: u64,
+    /// Datagrams dropped because sending them failed otherwise.
+    pub datagrams_failed: u64,
+    /// Datagrams that the kernel dropped because a receive buffer was full, as it told last; `None`
+    /// where it does not tell.
+    pub datagrams_lost: Option<u64>,
     /// recvfrom calls that failed, but for `WouldBlock`: ICMP errors.
     pub datagram_errors: u64,
+}
+
+impl Stats {
+    /// Datagrams that the system did not take, for whatever reason.
+    pub fn datagrams_dropped(&self) -> u64 {
+        self.datagrams_blocked + self.datagrams_failed
+    }
+
+    /// What is known of datagrams, in one line.
+    pub fn datagrams(&self) -> String {
+        let lost = self.datagrams_lost.map_or("not told".to_owned(), |lost| lost.to_string());
+        format!(
+            "datagrams in {}, out {}, would block {}, failed {}, dropped by the kernel {lost}, \
+             errors {}",
+            self.datagrams_in,
+            self.datagrams_out,
+            self.datagrams_blocked,
+            self.datagrams_failed,
+            self.datagram_errors
+        )
+    }
 }

@@ -33,10 +33,12 @@ pub fn visible_into(bytes: &[u8], out: &mut Vec<u8>) {
         out.extend_from_slice(bytes);
         return;
     }
+    let mut before = None;
     for chunk in bytes.utf8_chunks() {
-        push_visible(chunk.valid(), None, &mut |piece| out.extend_from_slice(piece.as_bytes()));
+        push_visible(chunk.valid(), before, &mut |piece| out.extend_from_slice(piece.as_bytes()));
         if !chunk.invalid().is_empty() {
             out.extend_from_slice("\u{fffd}".as_bytes());
+            before = Some('\u{fffd}');
         }
     }
 }
@@ -178,5 +180,15 @@ mod tests {
         let expected =
             String::from_utf8_lossy(b"a\xffb\xe2\x82\nc\xed\xa0\x80").replace('\n', "\\x0a");
         assert_eq!(String::from_utf8(out).unwrap(), format!("> {expected}"));
+    }
+
+    /// Found by the seeds of `tests/parsers.rs`: a joiner behind a broken piece was escaped in
+    /// bytes and shown in text.
+    #[test]
+    fn a_broken_piece_stands_before_a_joiner_as_the_character_that_it_becomes() {
+        let mut out = Vec::new();
+        visible_into(b"\xff\xe2\x80\x8d", &mut out);
+        assert_eq!(out, "\u{fffd}\u{200d}".as_bytes());
+        assert_eq!(visible("\u{fffd}\u{200d}"), "\u{fffd}\u{200d}");
     }
 }

@@ -10,9 +10,11 @@
 //! address with a port stands in brackets) and from RFC 4007 (`%` and a zone).
 //! `docs/ADDRESSES.md` shows them all in one table.
 
+mod group;
 mod parse;
 mod resolve;
 
+pub use group::{Group, GroupError};
 pub use parse::{AddressError, Malformed};
 pub use resolve::{ResolveError, Unresolved};
 

@@ -192,7 +192,7 @@ fn ipv6(text: &str, otherwise: Malformed) -> Result<Host, Malformed> {
 }
 
 /// Digits are an index, even if an interface should be named so.
-fn zone(text: &str) -> Result<Zone, Malformed> {
+pub(super) fn zone(text: &str) -> Result<Zone, Malformed> {
     if is_digits(text) {
         return text.parse().map(Zone::Number).map_err(|_| Malformed::Zone);
     }
@@ -221,7 +221,7 @@ fn port(text: &str) -> Result<Port, Malformed> {
 
 /// Any text as a printable line of at most [`TEXT_SHOWN_MAX`] bytes and an ellipsis; never cut
 /// within an escape.
-fn shown(text: &str) -> String {
+pub(super) fn shown(text: &str) -> String {
     let mut line = String::new();
     for c in text.chars() {
         let len_before = line.len();

@@ -188,7 +188,7 @@ fn ipv6_exists() -> bool {
 
 /// An interface's index. getaddrinfo(3) is if_nametoindex(3) without unsafe, for link-local
 /// addresses only, so it is asked for one; it asks no name server about numbers and zones.
-fn scope_id(zone: &Zone) -> Result<u32, Unresolved> {
+pub(super) fn scope_id(zone: &Zone) -> Result<u32, Unresolved> {
     match zone {
         Zone::Number(index) => Ok(*index),
         Zone::Name(name) => lookup(&format!("fe80::%{name}"), Family::V6)

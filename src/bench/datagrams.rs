@@ -232,6 +232,7 @@ impl Handler for Clients {
 mod tests {
     use super::*;
     use crate::bench::options::Length;
+    use crate::handler::Hit;
 
     const MS: Duration = Duration::from_millis(1);
 
@@ -255,7 +256,7 @@ mod tests {
     }
 
     fn echo(clients: &mut Clients, socket: usize, bytes: &[u8], now: Instant) {
-        let datagram = Datagram { socket, from: clients.to, to: None, bytes };
+        let datagram = Datagram { socket, from: clients.to, to: None, hit: Hit::Own, bytes };
         assert_eq!(clients.datagram(datagram, now), None);
     }
 

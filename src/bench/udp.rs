@@ -115,7 +115,7 @@ impl<O: Os> Bench<'_, O> {
 
     fn counters(&mut self, [server, own]: &[Vec<u16>; 2]) -> Counters {
         Counters {
-            refused: self.own_stats().datagrams_dropped,
+            refused: self.own_stats().datagrams_dropped(),
             server_queue: drops(server),
             own_queue: drops(own),
             server: self.ask(),

@@ -158,8 +158,8 @@ impl Chat {
         }
     }
 
-    /// A peer comes into the lobby: it is greeted, the others are told (chat), it gets the last of
-    /// what was said, and hears what is said from now on.
+    /// A peer comes into the lobby, from outside where it waited there: it is greeted, the others
+    /// are told (chat), it gets the last of what was said, and hears what is said from now on.
     pub fn join(&mut self, peer: PeerId) {
         let history = if self.is_chat() { self.rules.history } else { 0 };
         self.notice_of(LOBBY, format_args!("guest{} joined", peer.serial));
@@ -171,9 +171,14 @@ impl Chat {
 
     /// A peer does not come in: it is told why (chat) and closed.
     pub fn refuse(&mut self, peer: PeerId, why: CloseReason, last_words: Arguments<'_>) {
+        self.keep_outside(peer);
+        self.close(peer, why, last_words);
+    }
+
+    /// A peer waits outside: it is told what is meant for it alone and hears nothing of any room.
+    pub fn keep_outside(&mut self, peer: PeerId) {
         self.admit(peer, 0);
         self.stand_aside(peer);
-        self.close(peer, why, last_words);
     }
 
     /// The console comes in, unannounced; into the lobby only where it `talks`.
@@ -198,13 +203,18 @@ impl Chat {
         if self.peers.len() <= slot {
             self.peers.resize_with(slot + 1, || None);
         }
-        debug_assert!(self.peers[slot].is_none(), "the slot's last tenant was closed");
+        let mut outbox = self.peers[slot].take().and_then(|waited| {
+            debug_assert_eq!(waited.serial, peer.serial, "the slot's last tenant was closed");
+            waited.outbox
+        });
+        if let Some(outbox) = &mut outbox {
+            outbox.until = None;
+        }
         let room = self.rooms.get_mut(LOBBY);
         let cursor = room.begin(peer.serial, history);
         let place = room.join(peer.slot, cursor.at());
         let (serial, room) = (peer.serial, LOBBY);
-        let (outbox, muted) = (None, false);
-        self.peers[slot] = Some(Peer { serial, cursor, outbox, place, room, muted });
+        self.peers[slot] = Some(Peer { serial, cursor, outbox, place, room, muted: false });
     }
 
     /// A peer goes from its room to another one, at once: what was still pending from the old room

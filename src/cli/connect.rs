@@ -54,6 +54,10 @@ pub struct ConnectArgs {
     /// Append what is shown and what is said to this file.
     #[arg(long, value_name = "FILE", conflicts_with = "udp")]
     transcript: Option<PathBuf>,
+    /// Say the first line of FILE first, to a server that asks for a secret. One that does not would
+    /// pass it on.
+    #[arg(long, value_name = "FILE", conflicts_with = "udp")]
+    secret_file: Option<PathBuf>,
     #[command(flatten)]
     family: FamilyArgs,
     #[command(flatten)]
@@ -123,6 +127,7 @@ impl ConnectArgs {
             reconnect: self.reconnect.map(|rounds_max| Reconnect { rounds_max, seed }),
             asks_rtt: stdout_is_terminal && matches!(self.protocol, ProtocolArg::Chat),
             transcript: self.transcript.clone(),
+            secret_file: self.secret_file.clone(),
             stdout_is_terminal,
         })
     }

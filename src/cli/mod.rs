@@ -1,6 +1,7 @@
 //! The command line: what was typed, turned once into checked options. Only this folder
 //! and `main.rs` name clap.
 
+mod admission;
 mod bench;
 mod bench_output;
 mod connect;

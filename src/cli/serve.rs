@@ -1,15 +1,21 @@
 //! `reactor serve` on the command line.
 
+use super::admission::AdmissionArgs;
 use super::{DEFAULT, Error, FamilyArgs, Look, ProtocolArg, parse_duration, resolve};
-use crate::address::{Transport, Use};
+use crate::address::{Group, GroupError, Transport, Use};
+use crate::echo;
 use crate::handler::FOR_EVER;
+use crate::os::interfaces;
 use crate::reactor::Spin;
 use crate::serve::{self, ConsoleMode, Rules, Slow};
 use crate::wire::{LINE_LEN_MAX, Protocol};
 use bytesize::ByteSize;
 use clap::{Args, ValueEnum, value_parser};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
+
+/// The largest `--udp-rate` and `--udp-burst`: one socket does not get more.
+const UDP_RATE_MAX: i64 = 10_000_000;
 
 /// The largest `--send-buffer`: no system gives more.
 const SEND_BUFFER_MAX: usize = 1024 * 1024 * 1024;
@@ -23,6 +29,24 @@ pub struct ServeArgs {
     /// Answer datagrams at ADDR; may be repeated.
     #[arg(long, value_name = "ADDR", num_args = 0..=1, default_missing_value = DEFAULT)]
     udp: Vec<String>,
+    /// Answer datagrams from source ports below 1024 too: many services there answer in turn.
+    #[arg(long)]
+    udp_any_port: bool,
+    /// Answers a second to one source prefix (IPv4: 24 bits, IPv6: 64), loopback excepted; 0: no
+    /// limit.
+    #[arg(long, value_name = "N", default_value_t = echo::RATE)]
+    #[arg(value_parser = value_parser!(u32).range(..=UDP_RATE_MAX))]
+    udp_rate: u32,
+    /// Answers at once to a prefix that was silent.
+    #[arg(long, value_name = "N", default_value_t = echo::BURST)]
+    #[arg(value_parser = value_parser!(u32).range(1..=UDP_RATE_MAX))]
+    udp_burst: u32,
+    /// Join a multicast group, and answer what is sent to it; may be repeated.
+    #[arg(long, value_name = "GROUP[%IFACE]")]
+    udp_group: Vec<String>,
+    /// Answer what is sent to a broadcast address.
+    #[arg(long)]
+    udp_broadcast: bool,
     /// What a message is.
     #[arg(long, value_enum, default_value_t = ProtocolArg::Chat)]
     protocol: ProtocolArg,
@@ -60,6 +84,8 @@ pub struct ServeArgs {
     /// What stdin and stdout are for.
     #[arg(long, value_enum, default_value_t = ConsoleArg::Chat)]
     console: ConsoleArg,
+    #[command(flatten)]
+    admission: AdmissionArgs,
     #[command(flatten)]
     family: FamilyArgs,
 }
@@ -103,8 +129,15 @@ impl ServeArgs {
         })
     }
 
-    /// Resolves the addresses; may block on a name server.
-    pub fn options(&self, look: Look) -> Result<serve::Options, Error> {
+    /// This machine's addresses that a socket on all of them can be reached at.
+    fn reachable_at(&self) -> Vec<IpAddr> {
+        let addresses = interfaces::addresses().into_iter();
+        addresses.filter(|address| address.is_ipv6() || !self.ipv6_only()).collect()
+    }
+
+    /// Resolves the addresses; may block on a name server. `descriptors`: how many this process
+    /// may have.
+    pub fn options(&self, look: Look, descriptors: u64) -> Result<serve::Options, Error> {
         let line_len_max = usize::try_from(self.line_max.as_u64()).unwrap_or(usize::MAX);
         let log_bytes = usize::try_from(self.log_bytes.as_u64()).unwrap_or(usize::MAX);
         let limit = serve::line_len_limit(log_bytes);
@@ -155,6 +188,14 @@ impl ServeArgs {
         Ok(serve::Options {
             tcp: all(tcp, Transport::Tcp)?,
             udp: all(udp, Transport::Udp)?,
+            echo: echo::Rules {
+                any_port: self.udp_any_port,
+                rate: self.udp_rate,
+                burst: self.udp_burst,
+                groups: !self.udp_group.is_empty(),
+                broadcast: self.udp_broadcast,
+            },
+            udp_groups: self.udp_group.iter().map(|text| group(text)).collect::<Result<_, _>>()?,
             rules: Rules {
                 protocol,
                 line_len_max,
@@ -167,6 +208,8 @@ impl ServeArgs {
             buffers_total,
             spin: self.spin.unwrap_or_default(),
             gather: self.gather,
+            admission: self.admission.admission(descriptors)?,
+            interfaces: self.reachable_at(),
             console: match self.console {
                 ConsoleArg::Off => ConsoleMode::Off,
                 ConsoleArg::Commands => ConsoleMode::Commands,
@@ -188,4 +231,11 @@ fn parse_spin(text: &str) -> Result<Spin, String> {
         "auto" => Ok(Spin::Auto),
         time => parse_duration(time).map(Spin::For),
     }
+}
+
+fn group(text: &str) -> Result<Group, Error> {
+    text.parse().map_err(|error| match error {
+        GroupError::Malformed { .. } => Error::Usage(format!("--udp-group {error}")),
+        GroupError::Unresolved(_) => Error::Failed(format!("--udp-group {text}: {error}")),
+    })
 }

@@ -13,6 +13,7 @@ use super::turns::Turns;
 use super::upstream::Upstream;
 use super::{Ended, Eof, Error, Options};
 use crate::handler::{Action, CloseReason, PeerId, Taken};
+use crate::secret::Secret;
 use crate::wire::{self, LINE_LEN_MAX, Lines, Protocol, Refused};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -30,6 +31,8 @@ const LAST_FLUSH: Duration = Duration::from_secs(2);
 
 /// The program of `reactor connect`.
 pub(super) struct Client {
+    /// What to say before anything else.
+    secret: Option<Secret>,
     protocol: Protocol,
     eof: Eof,
     link: Link,
@@ -62,6 +65,7 @@ impl Client {
         let (server, addresses) = (options.server.clone(), options.addresses.clone());
         let mut link = Link::new(server, addresses, options.bind, options.connect_timeout, backoff);
         Client {
+            secret: None,
             protocol: options.protocol,
             eof: options.eof,
             actions: VecDeque::from([link.dial()]),
@@ -82,6 +86,11 @@ impl Client {
             outcome: None,
             dirty: VecDeque::new(),
         }
+    }
+
+    /// Each connection begins with this secret, where there is one.
+    pub(super) fn says_first(&mut self, secret: Option<Secret>) {
+        self.secret = secret;
     }
 
     /// How it went, after the run.

@@ -18,6 +18,7 @@ use crate::log_queue::LogQueue;
 use crate::os::Os;
 use crate::probes::Audience;
 use crate::reactor::Reactor;
+use crate::secret::Secret;
 use crate::wire::Protocol;
 use client::Client;
 use datagrams::DatagramClient;
@@ -60,6 +61,8 @@ pub struct Options {
     pub asks_rtt: bool,
     /// What was shown and said is appended here.
     pub transcript: Option<PathBuf>,
+    /// The file with the secret that the server asks for.
+    pub secret_file: Option<PathBuf>,
     /// stdout is a terminal: bytes are made visible before they reach it.
     pub stdout_is_terminal: bool,
 }
@@ -93,7 +96,7 @@ pub fn check_name(name: &str) -> Result<(), String> {
 /// Why `connect` did not end well.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// No connection, or it broke: the whole line.
+    /// No connection, or it broke, or the secret file is of no use: the whole line.
     #[error("{0}")]
     Link(String),
     /// The loop itself failed.
@@ -126,7 +129,7 @@ impl From<Ended> for std::process::ExitCode {
         match ended {
             Ended::Done => 0.into(),
             Ended::By(Signal::Interrupt) => 130.into(),
-            Ended::By(Signal::Hangup) => 129.into(),
+            Ended::By(Signal::Hangup | Signal::Reload) => 129.into(),
             Ended::By(Signal::Terminate | Signal::Continue) => 143.into(),
         }
     }
@@ -146,7 +149,9 @@ fn without_stdout(why: CloseReason) -> Result<Ended, Error> {
 }
 
 /// Connects, relays between the server and the console, and returns when it is over.
-pub fn run<O: Os>(os: O, options: &Options, log: &LogQueue) -> Result<Ended, Error> {
+pub fn run<O: Os>(mut os: O, options: &Options, log: &LogQueue) -> Result<Ended, Error> {
+    let secret = options.secret_file.as_deref().map(|path| Secret::read(&mut os, path));
+    let secret = secret.transpose().map_err(Error::Link)?;
     let mut reactor = Reactor::new(os, log.clone());
     if let Some(probes) = &options.udp {
         run_datagrams(reactor, options, probes)
@@ -156,6 +161,7 @@ pub fn run<O: Os>(os: O, options: &Options, log: &LogQueue) -> Result<Ended, Err
             let failed = |error| Error::Link(format!("open {}: {error}", path.display()));
             reactor.open_transcript(path, &mut client).map_err(failed)?;
         }
+        client.says_first(secret);
         reactor.open_console(&mut client)?;
         reactor.run(&mut client)?;
         client.outcome()

@@ -19,6 +19,20 @@ const ASK_EVERY: Duration = Duration::from_secs(10);
 /// The words that the client asks with by itself begin so. A number follows.
 const OWN_WORD: &str = "reactor-rtt-";
 
+/// The last words of a server that will not have us: it says the same to the next connection.
+const LAST_WORDS: [&str; 5] = [
+    "banned",
+    "kicked",
+    "not allowed",
+    "that is not the secret",
+    "the secret did not come in time",
+];
+
+/// True for what a server that asks for a secret says before its greeting.
+fn is_at_the_gate(line: &[u8]) -> bool {
+    line.starts_with(b"* say the secret")
+}
+
 /// What a line of the server is for who looks on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Heard {
@@ -101,7 +115,7 @@ impl Session {
 
     /// A whole line of the server.
     pub(super) fn heard(&mut self, line: &[u8], now: Instant) -> Heard {
-        let first = !std::mem::replace(&mut self.begun, true);
+        let first = !std::mem::replace(&mut self.begun, !is_at_the_gate(line));
         self.shut_out = false;
         let Some(notice) = std::str::from_utf8(line).ok().and_then(|line| line.strip_prefix("* "))
         else {
@@ -114,7 +128,7 @@ impl Session {
             self.called(name, first, now);
         } else if let Some(word) = notice.strip_prefix("pong") {
             return self.answered(word.strip_prefix(": ").unwrap_or(word), now);
-        } else if notice == "banned" || notice == "kicked" || notice.starts_with("kicked: ") {
+        } else if LAST_WORDS.contains(&notice) || notice.starts_with("kicked: ") {
             self.shut_out = true;
         }
         Heard::Line
@@ -207,6 +221,15 @@ mod tests {
     }
 
     #[test]
+    fn a_question_for_the_secret_stands_before_the_greeting() {
+        let now = Instant::now();
+        let mut session = Session::new(Some("ann".to_owned()), true);
+        session.heard(b"* say the secret: your first line", now);
+        session.heard(b"* you are guest7", now);
+        assert_eq!(session.due(), Some(now));
+    }
+
+    #[test]
     fn no_peer_can_change_the_name_or_the_room_by_what_it_says() {
         let now = Instant::now();
         let mut session = greeted(false, now);
@@ -234,6 +257,10 @@ mod tests {
             ("* kicked", true),
             ("* kicked: too loud", true),
             ("* banned", true),
+            ("* not allowed", true),
+            ("* that is not the secret", true),
+            ("* that is not the secret: 1 try left", false),
+            ("* too many peers", false),
             ("* kicked joined", false),
             ("* the server is stopping", false),
             ("* closed: reading too slowly", false),

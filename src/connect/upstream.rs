@@ -9,7 +9,7 @@ use crate::handler::Slices;
 /// Invariant: the first is filled only while the second stands at the start of a line.
 #[derive(Default)]
 pub(super) struct Upstream {
-    /// What the client itself says to a new server: a name, a room.
+    /// What the client itself says to a new server: a secret, a name, a room.
     greeting: Outgoing,
     /// What was read.
     ahead: Outgoing,
@@ -27,7 +27,7 @@ impl Upstream {
         self.greeting.pending().len() + self.ahead.pending().len()
     }
 
-    /// A new link: this goes out first.
+    /// A new link: this goes out first, after what was said here before.
     pub(super) fn greet(&mut self, greeting: &[u8]) {
         self.greeting.end().extend_from_slice(greeting);
     }

@@ -1,13 +1,15 @@
 //! The real [`Os`]: each call is the system's own, on mio and socket2. Makes no decision and holds
-//! no state but the poll, the batch of events not yet told, the signals and stderr.
+//! no state but the poll, the batch of events not yet told, the signals, stderr, and the interfaces'
+//! addresses as they were read last.
 //!
 //! Only files under `os/` name mio. What each call promises stands at the trait.
 
+use super::interfaces::Interfaces;
 use super::stdio::{Output, Stdio};
 use super::stream::{Stream, uninterrupted};
 use super::token::{decode, encode};
 use super::udp::{Multicast, Udp, plain};
-use super::{Batch, Caught, Event, Hints, Os, Raise, Source, Transmit, terminal};
+use super::{Batch, Caught, Event, File, Hints, Os, Raise, Source, Transmit, file, terminal};
 use crate::handler::{PeerId, Signal, Window};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll};
@@ -16,7 +18,7 @@ use signal_hook::low_level::emulate_default_handler;
 use signal_hook_mio::v1_0::Signals;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io::{self, ErrorKind, IoSlice};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -53,7 +55,10 @@ pub struct Settings {
 pub struct MioOs {
     settings: Settings,
     signals: Signals,
+    /// Which of stdin, stdout and stderr were terminals at the start.
+    terminals: [bool; 3],
     log: Output,
+    interfaces: Interfaces,
     events: Events,
     /// How many of `events` have been told: a caller with a smaller vector gets the rest next time.
     told: usize,
@@ -76,7 +81,9 @@ impl MioOs {
         Ok(MioOs {
             settings,
             signals,
+            terminals: terminals(),
             log,
+            interfaces: Interfaces::default(),
             events: Events::with_capacity(EVENTS_MAX),
             told: 0,
             poll,
@@ -86,6 +93,17 @@ impl MioOs {
 
 fn is_interrupted(result: &io::Result<()>) -> bool {
     result.as_ref().is_err_and(|error| error.kind() == ErrorKind::Interrupted)
+}
+
+/// Which of stdin, stdout and stderr are terminals: one that has hung up is none, isatty(3).
+fn terminals() -> [bool; 3] {
+    use rustix::stdio::{stderr, stdin, stdout};
+    [stdin(), stdout(), stderr()].map(rustix::termios::isatty)
+}
+
+/// True where one that was a terminal is none any more.
+fn has_hung_up(before: [bool; 3], now: [bool; 3]) -> bool {
+    before.iter().zip(now).any(|(&before, now)| before && !now)
 }
 
 /// Whether the process was started with `signal` ignored. False where there is no /proc.
@@ -279,8 +297,16 @@ impl Os for MioOs {
         udp.address()
     }
 
+    fn join(&mut self, udp: &mut Udp, group: IpAddr, interface: u32) -> io::Result<()> {
+        udp.join(group, interface)
+    }
+
+    fn udp_lost(&self, udp: &Udp) -> Option<u64> {
+        udp.lost()
+    }
+
     fn recvfrom(&mut self, udp: &mut Udp, batch: &mut Batch) -> io::Result<usize> {
-        udp.recvfrom(batch)
+        udp.recvfrom(batch, &mut self.interfaces)
     }
 
     fn sendto(&mut self, udp: &mut Udp, transmit: &Transmit<'_>) -> io::Result<()> {
@@ -292,7 +318,8 @@ impl Os for MioOs {
         self.signals.pending().next().map(|signal| match signal {
             SIGINT => Caught::Told(Signal::Interrupt),
             SIGTERM => Caught::Told(Signal::Terminate),
-            SIGHUP => Caught::Told(Signal::Hangup),
+            SIGHUP if has_hung_up(self.terminals, terminals()) => Caught::Told(Signal::Hangup),
+            SIGHUP => Caught::Told(Signal::Reload),
             SIGWINCH => Caught::Resized,
             SIGTSTP => Caught::Raise(Raise::Stop),
             SIGQUIT => Caught::Raise(Raise::Quit),
@@ -323,6 +350,10 @@ impl Os for MioOs {
         };
         // Fails for signals that do not exist alone.
         let _ = emulate_default_handler(signal);
+    }
+
+    fn read_file(&mut self, path: &Path, bytes_max: usize) -> io::Result<File> {
+        file::read(path, bytes_max)
     }
 
     fn write_log(&mut self, bytes: &[u8]) -> io::Result<usize> {

@@ -3,6 +3,7 @@
 //! the simulated kernel (`sim`) sees every one of them.
 
 pub mod clock;
+mod file;
 pub mod interfaces;
 pub mod limit;
 pub mod mio;
@@ -14,7 +15,7 @@ mod token;
 pub mod trace;
 pub mod udp;
 
-use crate::handler::{PeerId, Signal, Window};
+use crate::handler::{Hit, PeerId, Signal, Window};
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
@@ -118,8 +119,11 @@ pub struct Batch {
 pub struct BatchHead {
     /// The sender of all of them.
     pub from: SocketAddr,
-    /// The local address that was hit, where the system tells it.
+    /// The local address to answer from, where the system tells it: that which was hit, or the
+    /// receiving interface's own where a group or a broadcast address was.
     pub to: Option<IpAddr>,
+    /// What kind of address was hit.
+    pub hit: Hit,
     /// Bytes in all of them together.
     pub len: usize,
     /// Bytes in each but the last, which may be shorter; 0 is one empty datagram.
@@ -130,7 +134,7 @@ impl Batch {
     /// Takes the memory.
     pub fn new() -> Self {
         let nobody = SocketAddr::from(([0, 0, 0, 0], 0));
-        let head = BatchHead { from: nobody, to: None, len: 0, stride: 0 };
+        let head = BatchHead { from: nobody, to: None, hit: Hit::Own, len: 0, stride: 0 };
         Batch {
             bytes: vec![0; BATCH_READS * DATAGRAM_BYTES].into_boxed_slice(),
             heads: [head; BATCH_READS],
@@ -156,6 +160,15 @@ pub struct Transmit<'a> {
     pub bytes: &'a [u8],
     /// Bytes in each but the last.
     pub stride: usize,
+}
+
+/// A file as it was read. Not `Debug`: it may be a secret.
+#[derive(Clone, PartialEq, Eq)]
+pub struct File {
+    /// All of it.
+    pub bytes: Vec<u8>,
+    /// Type and permissions, inode(7).
+    pub mode: u32,
 }
 
 /// What a failed accept means for the listener. accept(2) lists the errors; libuv, node and
@@ -275,6 +288,14 @@ pub trait Os {
     /// The address that a UDP socket is really bound to.
     fn udp_address(&self, udp: &Self::Udp) -> io::Result<SocketAddr>;
 
+    /// setsockopt (IP_ADD_MEMBERSHIP): datagrams sent to this group come in, too; 0 lets the system
+    /// choose the interface. Only those of groups that this socket joined do.
+    fn join(&mut self, udp: &mut Self::Udp, group: IpAddr, interface: u32) -> io::Result<()>;
+
+    /// How many datagrams the kernel has dropped because the receive buffer was full, where it
+    /// tells. Looks through all sockets of the machine: for a counter that somebody asked for.
+    fn udp_lost(&self, udp: &Self::Udp) -> Option<u64>;
+
     /// recvfrom, up to [`BATCH_READS`] at once: how many heads of `batch` are filled (at least 1).
     fn recvfrom(&mut self, udp: &mut Self::Udp, batch: &mut Batch) -> io::Result<usize>;
 
@@ -296,6 +317,11 @@ pub trait Os {
 
     /// Takes a signal's default action; returns after the SIGCONT that ends a stop.
     fn raise(&mut self, raise: Raise);
+
+    /// open, fstat, read and close: all of a regular file, or an error where it is none, or longer
+    /// than `bytes_max`. The one call that may take a disk's time: nobody waits for a file that does
+    /// not answer as one on a disk does.
+    fn read_file(&mut self, path: &Path, bytes_max: usize) -> io::Result<File>;
 
     /// write to stderr; registered as `Log`. Log lines come from a bounded queue, see
     /// `log_queue`.

@@ -12,7 +12,7 @@ pub fn end_by(signal: Signal) {
     let number = match signal {
         Signal::Interrupt => SIGINT,
         Signal::Terminate => SIGTERM,
-        Signal::Hangup => SIGHUP,
+        Signal::Hangup | Signal::Reload => SIGHUP,
         Signal::Continue => return,
     };
     if std::process::id() != 1 {

@@ -6,11 +6,11 @@
 //! told, each line would cause the next. Where the lines are shown on the console's screen, its sends
 //! and the events that only say that it takes bytes again are left out too.
 
-use super::{Batch, Caught, Event, Hints, Os, Raise, Source, Transmit};
+use super::{Batch, Caught, Event, File, Hints, Os, Raise, Source, Transmit};
 use crate::handler::{PeerId, Window};
 use std::fmt;
 use std::io::{self, ErrorKind, IoSlice};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -236,6 +236,19 @@ impl<O: Os> Os for TraceOs<O> {
         self.os.udp_address(udp)
     }
 
+    fn join(&mut self, udp: &mut O::Udp, group: IpAddr, interface: u32) -> io::Result<()> {
+        let result = self.os.join(udp, group, interface);
+        match &result {
+            Ok(()) => tell!("join {group} interface {interface}"),
+            Err(error) => tell!("join {group} interface {interface} {}", Failure(error)),
+        }
+        result
+    }
+
+    fn udp_lost(&self, udp: &O::Udp) -> Option<u64> {
+        self.os.udp_lost(udp)
+    }
+
     fn recvfrom(&mut self, udp: &mut O::Udp, batch: &mut Batch) -> io::Result<usize> {
         let result = self.os.recvfrom(udp, batch);
         match &result {
@@ -291,6 +304,15 @@ impl<O: Os> Os for TraceOs<O> {
     fn raise(&mut self, raise: Raise) {
         tell!("raise {raise:?}");
         self.os.raise(raise);
+    }
+
+    fn read_file(&mut self, path: &Path, bytes_max: usize) -> io::Result<File> {
+        let result = self.os.read_file(path, bytes_max);
+        match &result {
+            Ok(file) => tell!("read_file {path:?} {} bytes", file.bytes.len()),
+            Err(error) => tell!("read_file {path:?} {}", Failure(error)),
+        }
+        result
     }
 
     fn write_log(&mut self, bytes: &[u8]) -> io::Result<usize> {

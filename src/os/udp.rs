@@ -4,12 +4,13 @@
 //!
 //! A socket on `[::]` carries IPv4 too; its addresses come out and go in as plain IPv4.
 
+use super::interfaces::Interfaces;
 use super::{BATCH_READS, Batch, BatchHead, DATAGRAM_BYTES, Transmit};
 use mio::net::UdpSocket;
 use quinn_udp::{RecvMeta, UdpSocketState};
 use rustix::io::Errno;
 use rustix::net::sockopt;
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use socket2::{Domain, InterfaceIndexOrAddress, Protocol, SockRef, Socket, Type};
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV6};
 
@@ -86,9 +87,36 @@ impl Udp {
         self.socket.local_addr()
     }
 
+    /// setsockopt (IP_ADD_MEMBERSHIP, IPV6_ADD_MEMBERSHIP). Without IP_MULTICAST_ALL off, a socket
+    /// bound to a wildcard address gets every group that any program of the host has joined.
+    pub fn join(&self, group: IpAddr, interface: u32) -> io::Result<()> {
+        let socket = SockRef::from(&self.socket);
+        match group {
+            IpAddr::V4(group) => {
+                set_multicast_all(&socket, self.v6)?;
+                socket.join_multicast_v4_n(&group, &InterfaceIndexOrAddress::Index(interface))
+            }
+            IpAddr::V6(group) => {
+                set_multicast_all(&socket, self.v6)?;
+                socket.join_multicast_v6(&group, interface)
+            }
+        }
+    }
+
+    /// Datagrams that found the receive buffer full: the column `drops` of proc_net(5).
+    pub fn lost(&self) -> Option<u64> {
+        let inode = rustix::fs::fstat(&self.socket).ok()?.st_ino;
+        let path = if self.v6 { "/proc/net/udp6" } else { "/proc/net/udp" };
+        lost_in(&std::fs::read_to_string(path).ok()?, inode)
+    }
+
     /// recvmmsg(2): up to [`BATCH_READS`] reads. Any error but `WouldBlock` concerns one datagram
     /// that we sent (ICMP), never the socket.
-    pub fn recvfrom(&self, batch: &mut Batch) -> io::Result<usize> {
+    pub(super) fn recvfrom(
+        &self,
+        batch: &mut Batch,
+        interfaces: &mut Interfaces,
+    ) -> io::Result<usize> {
         let mut pieces = batch.bytes.chunks_exact_mut(DATAGRAM_BYTES);
         let mut bufs: [IoSliceMut<'_>; BATCH_READS] = std::array::from_fn(|_| {
             IoSliceMut::new(pieces.next().expect("Batch::new made room for BATCH_READS reads"))
@@ -96,12 +124,10 @@ impl Udp {
         let mut metas = [RecvMeta::default(); BATCH_READS];
         let reads = self.state.recv((&self.socket).into(), &mut bufs, &mut metas)?;
         for (head, meta) in batch.heads.iter_mut().zip(&metas[..reads]) {
-            *head = BatchHead {
-                from: plain(meta.addr),
-                to: meta.dst_ip.map(|ip| ip.to_canonical()),
-                len: meta.len,
-                stride: meta.stride,
-            };
+            let from = plain(meta.addr);
+            let to = meta.dst_ip.map(|ip| ip.to_canonical());
+            let (hit, to) = interfaces.what_was_hit(to, meta.interface_index, from.ip());
+            *head = BatchHead { from, to, hit, len: meta.len, stride: meta.stride };
         }
         Ok(reads)
     }
@@ -172,6 +198,26 @@ fn state_that_fragments(socket: &Socket, v6: bool) -> io::Result<UdpSocketState>
     Ok(state)
 }
 
+#[cfg(target_os = "linux")]
+fn set_multicast_all(socket: &Socket, v6: bool) -> io::Result<()> {
+    socket.set_multicast_all_v4(false)?;
+    if v6 { socket.set_multicast_all_v6(false) } else { Ok(()) }
+}
+#[cfg(not(target_os = "linux"))]
+fn set_multicast_all(_: &Socket, _: bool) -> io::Result<()> {
+    Ok(()) // there a socket gets only what it joined
+}
+
+/// Reads `drops`, the last column, of the row whose tenth column is `inode`.
+fn lost_in(table: &str, inode: u64) -> Option<u64> {
+    let columns = |row: &str| {
+        let words: Vec<&str> = row.split_whitespace().collect();
+        let ours = words.get(9)?.parse::<u64>().ok()? == inode;
+        if ours { words.last()?.parse().ok() } else { None }
+    };
+    table.lines().skip(1).find_map(columns)
+}
+
 /// An IPv4-mapped address as plain IPv4; every other as it is, its scope included.
 pub(super) fn plain(address: SocketAddr) -> SocketAddr {
     match address.ip().to_canonical() {
@@ -233,7 +279,7 @@ mod tests {
         let (mut batch, mut all) = (Batch::new(), Vec::new());
         while all.len() < count {
             assert!(Instant::now() < deadline, "{} of {count} datagrams came", all.len());
-            let reads = match udp.recvfrom(&mut batch) {
+            let reads = match udp.recvfrom(&mut batch, &mut Interfaces::default()) {
                 Ok(reads) => reads,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     std::thread::yield_now();

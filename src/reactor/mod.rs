@@ -16,6 +16,7 @@ mod budgets;
 #[cfg(test)]
 mod check;
 mod conn;
+mod console;
 mod flush;
 mod limits;
 mod listener;
@@ -28,13 +29,14 @@ mod transcript;
 mod udp;
 mod wait;
 
-use crate::handler::{Action, Call, CloseReason, Handler, Origin, PeerId, Signal};
+use crate::handler::{Action, Call, CloseReason, Handler, PeerId, Signal};
 use crate::log_queue::LogQueue;
 use crate::os::{Batch, Caught, Event, Os, Source};
 use crate::stats::Stats;
 use crate::timers::Timers;
 pub use budgets::Budgets;
 use conn::{Conn, Ending, Output, Phase};
+pub use console::CONSOLE_RETRY_MS;
 pub use limits::{BUFFERS_TOTAL, Limits, STALL_TIMEOUT};
 use listener::Listener;
 use pace::Pace;
@@ -43,7 +45,7 @@ use slab::Slab;
 use stalls::Stalls;
 use std::collections::VecDeque;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 use stop::Stopping;
 use terminal::Terminal;
@@ -54,9 +56,6 @@ pub const DRAIN_MS_MAX: u64 = 2_000;
 
 /// How many bytes are dropped so. What is more than that is no reply in flight but a flood.
 pub const DRAIN_BYTES_MAX: usize = 1024 * 1024;
-
-/// How long until a terminal that belongs to another process group is tried again.
-pub const CONSOLE_RETRY_MS: u64 = 1_000;
 
 /// Connections that there is room for at first. The table is so large from the start (320 KiB) that
 /// malloc takes it from the system: pages cost memory when they are first used, and it grows by
@@ -192,17 +191,9 @@ impl<O: Os> Reactor<O> {
         self.udps.iter().map(|udp| self.os.udp_address(udp.socket())).collect()
     }
 
-    /// Opens stdin and stdout as one connection, once, before the first turn.
-    pub fn open_console<H: Handler>(&mut self, handler: &mut H) -> io::Result<()> {
-        let slot = self.conns.vacant_key() as u32;
-        let peer = PeerId { serial: 0, slot };
-        let stream = self.os.console(peer)?;
-        let now = self.os.now();
-        self.conns.insert(Conn::new(stream, peer.serial, true));
-        self.console = Some(peer);
-        self.queue_read(peer);
-        handler.opened(peer, Origin::Console, now);
-        Ok(())
+    /// Joins a multicast group with the UDP socket of this index (in the order of `bind_udp`).
+    pub fn join(&mut self, socket: usize, group: IpAddr, interface: u32) -> io::Result<()> {
+        self.os.join(self.udps[socket].socket_mut(), group, interface)
     }
 
     /// Goes round until a stop is complete. Errors are those of the loop itself: a poll or a
@@ -362,7 +353,11 @@ impl<O: Os> Reactor<O> {
                 Action::StallTimeout(timeout) => self.stalls.timeout = timeout,
                 Action::BuffersTotal(bytes) => self.buffers_total = bytes,
                 Action::Terminal(wanted) => self.want_terminal(wanted, handler),
-                Action::Report => handler.reported(&self.stats),
+                Action::Report => handler.reported(self.report()),
+                Action::ReadFile { path, bytes_max } => {
+                    let file = self.os.read_file(&path, bytes_max);
+                    handler.file_read(file.map(|file| file.bytes));
+                }
                 Action::Stop { within } => self.stop(within.map(|within| now + within)),
             }
         }
@@ -494,22 +489,6 @@ impl<O: Os> Reactor<O> {
         if let Some(conn) = self.conn(peer) {
             conn.writable = true;
             self.writable.push_back(peer);
-        }
-    }
-
-    /// Tries stdin again: whose terminal it is changes without an event.
-    fn retry_console<H: Handler>(&mut self, handler: &mut H) {
-        self.console_retry = None;
-        self.take_terminal(handler);
-        self.try_read_console();
-    }
-
-    fn try_read_console(&mut self) {
-        if let Some(peer) = self.console
-            && let Some(conn) = self.conn(peer)
-        {
-            conn.readable = true;
-            self.queue_read(peer);
         }
     }
 }

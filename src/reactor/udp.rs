@@ -30,6 +30,10 @@ impl<U> UdpSocket<U> {
         &self.udp
     }
 
+    pub(super) fn socket_mut(&mut self) -> &mut U {
+        &mut self.udp
+    }
+
     pub(super) fn note(&mut self) {
         self.ready = true;
     }
@@ -82,6 +86,7 @@ impl<O: Os> Reactor<O> {
                     socket: index,
                     from: head.from,
                     to: head.to,
+                    hit: head.hit,
                     bytes: &bytes[piece.clone()],
                 };
                 let Some(answer) = handler.datagram(datagram, now) else { continue };
@@ -107,6 +112,13 @@ impl<O: Os> Reactor<O> {
         }
     }
 
+    /// The counters, with what the kernel alone knows.
+    pub fn report(&mut self) -> &Stats {
+        let lost = self.udps.iter().map(|udp| self.os.udp_lost(&udp.udp));
+        self.stats.datagrams_lost = lost.sum();
+        &self.stats
+    }
+
     /// Sends datagrams of the program's own.
     pub(super) fn send_datagrams(
         &mut self,
@@ -128,7 +140,10 @@ fn count_sent(stats: &mut Stats, transmit: &Transmit<'_>, sent: io::Result<()>) 
     match sent {
         Ok(()) => stats.datagrams_out += datagrams,
         Err(error) => {
-            stats.datagrams_dropped += datagrams;
+            *match error.kind() {
+                ErrorKind::WouldBlock => &mut stats.datagrams_blocked,
+                _ => &mut stats.datagrams_failed,
+            } += datagrams;
             log::debug!("sendto {}: {error}: dropped", transmit.to);
         }
     }
@@ -145,6 +160,7 @@ fn pieces(head: &BatchHead) -> impl Iterator<Item = Range<usize>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::handler::Hit;
 
     #[test]
     fn a_read_is_cut_into_its_datagrams() {
@@ -152,7 +168,7 @@ mod tests {
         for (len, stride, starts) in
             [(10, 4, &[0, 4, 8][..]), (8, 4, &[0, 4]), (4, 4, &[0]), (3, 4, &[0]), (0, 0, &[0])]
         {
-            let head = BatchHead { from, to: None, len, stride };
+            let head = BatchHead { from, to: None, hit: Hit::Own, len, stride };
             let cut: Vec<Range<usize>> = pieces(&head).collect();
             assert_eq!(cut.iter().map(|piece| piece.start).collect::<Vec<_>>(), starts);
             assert_eq!(cut.iter().map(|piece| piece.len()).sum::<usize>(), len);

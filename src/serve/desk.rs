@@ -1,6 +1,7 @@
 //! The operator's words beside those that peers have: who is shown the door, what is limited, what
 //! is counted. The list of them is in `chat::words`; each is answered on the console alone.
 
+use super::gate::sources::CONNECT_RATE_MAX;
 use super::server::Server;
 use crate::chat::words::{Order, Target};
 use crate::handler::{Action, CloseReason, FOR_EVER, PeerId};
@@ -47,7 +48,7 @@ impl Server {
                 }
                 None => self.answer(desk, &nobody(whom)),
             },
-            Order::Ban { prefix, for_ } => match self.bans.add(prefix, *for_, now) {
+            Order::Ban { prefix, for_ } => match self.gate.bans.add(prefix, *for_, now) {
                 Ok(net) => {
                     let peers = self.peers_in(|address| net.contains(&address));
                     self.answer(desk, &format!("{net} is banned, {} closed", peers.len()));
@@ -58,12 +59,12 @@ impl Server {
                 Err(error) => self.answer(desk, &error),
             },
             Order::Unban(prefix) => {
-                let answer =
-                    self.bans.remove(prefix).map(|net| format!("{net} is no longer banned"));
+                let removed = self.gate.bans.remove(prefix);
+                let answer = removed.map(|net| format!("{net} is no longer banned"));
                 self.answer(desk, &answer.unwrap_or_else(|error| error));
             }
             Order::Bans => {
-                for line in self.bans.lines(now) {
+                for line in self.gate.bans.lines(now) {
                     self.answer(desk, &line);
                 }
             }
@@ -79,15 +80,14 @@ impl Server {
                 {
                     return self.answered(desk, &error);
                 }
-                let buffers = format!("buffers-total {}", self.buffers_total);
-                for line in self.chat.limits().into_iter().chain([buffers]) {
+                for line in self.limits() {
                     self.answer(desk, &line);
                 }
             }
             Order::Drain => {
                 self.draining = true;
                 self.actions.push_back(Action::Refuse);
-                self.answer(desk, &format!("draining: {} peers are left", self.peers));
+                self.answer(desk, &format!("draining: {} peers are left", self.gate.connections()));
                 self.stop_if_drained();
             }
             shared => self.chat.obey(desk, shared),
@@ -97,7 +97,7 @@ impl Server {
 
     /// No new peers, and the last one has left.
     pub(super) fn stop_if_drained(&mut self) {
-        if self.draining && self.peers == 0 && !self.stopping {
+        if self.draining && self.gate.connections() == 0 && !self.stopping {
             self.stop("drained");
         }
     }
@@ -112,7 +112,11 @@ impl Server {
         for line in [
             format!(
                 "peers {} (accepted {}, closed {}), turns {}, longest turn {} us",
-                self.peers, stats.accepted, stats.closed, stats.turns, stats.turn_us_max
+                self.gate.connections(),
+                stats.accepted,
+                stats.closed,
+                stats.turns,
+                stats.turn_us_max
             ),
             format!(
                 "messages said {}, delivered {}, missed {}, private not delivered {}, notices lost {}",
@@ -127,14 +131,8 @@ impl Server {
                 stats.bytes_in, stats.bytes_out, stats.recvs, stats.sends, stats.sends_blocked
             ),
             format!("behind: {slow} peers, at most {lag} messages"),
-            format!(
-                "datagrams in {}, out {}, dropped {}, not answered {}, errors {}",
-                stats.datagrams_in,
-                stats.datagrams_out,
-                stats.datagrams_dropped,
-                self.echo.refused(),
-                stats.datagram_errors
-            ),
+            stats.datagrams(),
+            self.tell_datagrams(),
             format!(
                 "closes: {}",
                 if closes.is_empty() { "none".into() } else { closes.join(", ") }
@@ -144,7 +142,19 @@ impl Server {
         }
     }
 
-    /// Changes a limit of the loop or of the chat.
+    /// The limits as they are now, one line each: a name of `/limits` and its value.
+    fn limits(&self) -> Vec<String> {
+        let crowd = &self.gate.crowd;
+        let own = [
+            format!("buffers-total {}", self.buffers_total),
+            format!("peers-max {}", crowd.peers_max),
+            format!("peers-per-address-max {}", crowd.per_address_max),
+            format!("connect-rate {}", crowd.connect_rate),
+        ];
+        self.chat.limits().into_iter().chain(own).collect()
+    }
+
+    /// Changes a limit of the loop, of the gate or of the chat.
     fn limit(&mut self, name: &str, value: &str) -> Result<(), String> {
         match name {
             "stall-timeout" => {
@@ -164,6 +174,14 @@ impl Server {
                     .ok_or_else(|| format!("buffers-total takes {least} bytes or more"))?;
                 self.actions.push_back(Action::BuffersTotal(self.buffers_total));
             }
+            "peers-max" => self.gate.crowd.peers_max = count(name, value)?.max(1),
+            "peers-per-address-max" => self.gate.crowd.per_address_max = count(name, value)?,
+            "connect-rate" => {
+                let rate = u32::try_from(count(name, value)?).ok();
+                self.gate.crowd.connect_rate = rate
+                    .filter(|&rate| rate <= CONNECT_RATE_MAX)
+                    .ok_or_else(|| format!("connect-rate takes 0 to {CONNECT_RATE_MAX}"))?;
+            }
             _ => self.chat.limit(name, value)?,
         }
         Ok(())
@@ -177,6 +195,10 @@ impl Server {
         self.answer(desk, line);
         true
     }
+}
+
+fn count(name: &str, value: &str) -> Result<usize, String> {
+    value.parse().map_err(|_| format!("{name} takes a whole number"))
 }
 
 fn nobody(target: &Target) -> String {

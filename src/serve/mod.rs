@@ -1,21 +1,28 @@
 //! `reactor serve`: TCP chat and UDP echo in one process.
 
-mod bans;
 mod console;
 mod desk;
+mod door;
+mod gate;
 mod operator;
 mod server;
 
+pub use crate::address::Group;
 pub use crate::chat::{LOG_BYTES, Rules, Slow, line_len_limit};
 pub use crate::reactor::{BUFFERS_TOTAL, STALL_TIMEOUT};
 pub use console::ConsoleMode;
+pub use gate::access::{self, Access, Rule, Verdict};
+pub use gate::sources::{CONNECT_RATE_MAX, Crowd};
+pub use gate::{Admission, SECRET_TRIES, SECRET_WITHIN};
 pub use server::{STOP_WITHIN, Server};
 
+use crate::echo;
 use crate::log_queue::LogQueue;
 use crate::os::Os;
 use crate::reactor::{Budgets, Limits, Reactor, Spin};
+use rustix::io::Errno;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 /// The send buffer asked for, in bytes, for each accepted connection: what a slow reader hides
@@ -35,6 +42,10 @@ pub struct Options {
     pub tcp: Vec<SocketAddr>,
     /// Where to answer datagrams.
     pub udp: Vec<SocketAddr>,
+    /// Which datagrams are answered.
+    pub echo: echo::Rules,
+    /// Multicast groups that the UDP sockets join.
+    pub udp_groups: Vec<Group>,
     /// What holds for the chat; its stall timeout, not zero, for the loop too.
     pub rules: Rules,
     /// What the kept input and the outboxes of all peers may hold together, in bytes; at least
@@ -44,6 +55,10 @@ pub struct Options {
     pub spin: Spin,
     /// How long what came in may wait for more before it is passed on; zero: not at all.
     pub gather: Duration,
+    /// Who may come in.
+    pub admission: Admission,
+    /// This machine's addresses, for the warning about a socket that is bound to all of them.
+    pub interfaces: Vec<IpAddr>,
     /// What stdin and stdout are for.
     pub console: ConsoleMode,
     /// stdout is a terminal.
@@ -68,6 +83,20 @@ pub enum Error {
         /// bind(2)'s or listen(2)'s error.
         source: io::Error,
     },
+    /// The access file or the secret file is of no use: the whole line.
+    #[error("{0}")]
+    File(String),
+    /// A multicast group could not be joined.
+    #[error("--udp-group {group}: {source}{}", group_hint(.source))]
+    Join {
+        /// As it was asked for.
+        group: Group,
+        /// setsockopt(2)'s error.
+        source: io::Error,
+    },
+    /// No socket would get what is sent to a group.
+    #[error("--udp-group {0}: no --udp address gets it; listen on every address, --udp :PORT")]
+    Unheard(Group),
     /// The loop itself failed.
     #[error(transparent)]
     Loop(#[from] io::Error),
@@ -83,11 +112,22 @@ fn hint(error: &io::Error) -> &'static str {
     }
 }
 
+/// What to try where a group cannot be joined.
+fn group_hint(error: &io::Error) -> &'static str {
+    match error.raw_os_error().map(Errno::from_raw_os_error) {
+        Some(Errno::NODEV | Errno::ADDRNOTAVAIL) => {
+            "; name an interface that has it, as in --udp-group 239.1.2.3%eth0"
+        }
+        _ => "",
+    }
+}
+
 /// Binds everything, tells where, and serves until a stop is complete. The `listening` lines go to
 /// `log` whatever its level: `listening TRANSPORT ADDRESS SERVICE`, for scripts too.
-pub fn run<O: Os>(os: O, options: &Options, log: &LogQueue) -> Result<(), Error> {
+pub fn run<O: Os>(mut os: O, options: &Options, log: &LogQueue) -> Result<(), Error> {
     let mut server = Server::new(options);
     server.shows_log(log);
+    server.read_files(&mut os).map_err(Error::File)?;
     let mut reactor = Reactor::new(os, log.clone());
     let &Options { rules: Rules { stall_timeout, .. }, buffers_total, .. } = options;
     reactor.set_limits(Limits { stall_timeout, buffers_total });
@@ -97,19 +137,46 @@ pub fn run<O: Os>(os: O, options: &Options, log: &LogQueue) -> Result<(), Error>
         let bound = reactor.listen(at).map_err(bind)?;
         server.bound_tcp(bound);
         log.say(&format!("listening tcp {bound} {}", options.rules.protocol.word()));
+        server.warn_of_wildcard("tcp", bound);
     }
     for &at in &options.udp {
         let bind = |source| Error::Bind { transport: "udp", at, source };
-        let bound = reactor.bind_udp(at, false).map_err(bind)?;
+        let bound = reactor.bind_udp(at, options.echo.broadcast).map_err(bind)?;
         server.bound_udp(bound);
         log.say(&format!("listening udp {bound} echo"));
+        server.warn_of_wildcard("udp", bound);
     }
+    join_groups(&mut reactor, options)?;
     if options.console != ConsoleMode::Off
         && let Err(error) = reactor.open_console(&mut server)
     {
         log::warn!("stdin and stdout: {error}; going on without a console");
     }
     reactor.run(&mut server)?;
-    log::info!("stopped: {:?}", reactor.stats());
+    let stats = reactor.report();
+    log::info!("stopped: {stats:?}");
+    if !options.udp.is_empty() {
+        log::info!("{}; {}", stats.datagrams(), server.tell_datagrams());
+    }
+    Ok(())
+}
+
+/// Each group, with each socket that can hear it: bound to every address, or to the group itself.
+fn join_groups<O: Os>(reactor: &mut Reactor<O>, options: &Options) -> Result<(), Error> {
+    for &group in &options.udp_groups {
+        let hears = |at: &SocketAddr| {
+            let any = at.ip().is_unspecified() && (at.is_ipv6() || group.ip.is_ipv4());
+            any || at.ip() == group.ip
+        };
+        let mut heard = false;
+        for (socket, _) in options.udp.iter().enumerate().filter(|(_, at)| hears(at)) {
+            let joined = reactor.join(socket, group.ip, group.interface);
+            joined.map_err(|source| Error::Join { group, source })?;
+            heard = true;
+        }
+        if !heard {
+            return Err(Error::Unheard(group));
+        }
+    }
     Ok(())
 }

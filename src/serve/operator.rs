@@ -138,11 +138,12 @@ impl Server {
 
     /// The row above what is typed: where we listen, who is there, where the operator is.
     pub(super) fn show_status(&mut self) {
-        let Server { console: Some(console), listening, peers, chat, protocol, .. } = self else {
+        let Server { console: Some(console), listening, gate, chat, protocol, .. } = self else {
             return;
         };
         let mut parts: Vec<String> = listening.iter().map(ToString::to_string).collect();
-        let s = if *peers == 1 { "" } else { "s" };
+        let peers = gate.connections();
+        let s = if peers == 1 { "" } else { "s" };
         parts.push(format!("{peers} peer{s}"));
         if *protocol == Protocol::Chat && console.talks() {
             parts.extend(chat.room_of(console.peer));

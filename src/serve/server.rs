@@ -2,8 +2,8 @@
 //! and the signals.
 
 use super::Options;
-use super::bans::Bans;
 use super::console::Console;
+use super::gate::Gate;
 use crate::chat::{Chat, Rules, Said};
 use crate::echo::Echo;
 use crate::handler::{
@@ -14,6 +14,7 @@ use crate::stats::Stats;
 use crate::timers::Timers;
 use crate::wire::{self, Lines, Protocol};
 use std::collections::{BTreeMap, VecDeque};
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
@@ -38,10 +39,10 @@ pub struct Server {
     pub(super) chat: Chat,
     pub(super) echo: Echo,
     /// What it was started with.
-    options: Options,
+    pub(super) options: Options,
     /// Lines that the console shows where they would tear what it draws.
     log: LogQueue,
-    /// Where it listens for connections, and the number of UDP sockets.
+    /// Where it listens for connections.
     pub(super) listening: Vec<SocketAddr>,
     pub(super) console: Option<Console>,
     /// Peers (chat) with a text that no newline has ended.
@@ -50,11 +51,8 @@ pub struct Server {
     hints: Timers<PeerId>,
     pub(super) actions: VecDeque<Action>,
     pub(super) stopping: bool,
-    pub(super) bans: Bans,
-    /// By slot: where a peer comes from. Beside the chat, which knows no addresses.
-    addresses: Vec<Option<IpAddr>>,
-    /// Connections that were accepted and are not closed.
-    pub(super) peers: usize,
+    /// Where peers come from stands there, beside the chat, which knows no addresses.
+    pub(super) gate: Gate,
     /// `/drain` was said: no new peers, and the end comes with the last one's.
     pub(super) draining: bool,
     /// Ends by reason.
@@ -80,7 +78,7 @@ impl Server {
             protocol,
             buffers_total: options.buffers_total,
             chat: Chat::new(options.rules),
-            echo: Echo::default(),
+            echo: Echo::new(options.echo),
             options: options.clone(),
             log: LogQueue::new(),
             listening: Vec::new(),
@@ -89,9 +87,7 @@ impl Server {
             hints: Timers::new(),
             actions: VecDeque::new(),
             stopping: false,
-            bans: Bans::default(),
-            addresses: Vec::new(),
-            peers: 0,
+            gate: Gate::new(&options.admission),
             draining: false,
             closes: BTreeMap::new(),
         }
@@ -110,6 +106,17 @@ impl Server {
     /// Tells of a UDP socket that was bound for the echo.
     pub fn bound_udp(&mut self, at: SocketAddr) {
         self.echo.bound(at);
+    }
+
+    /// What became of the datagrams, in one line.
+    pub(super) fn tell_datagrams(&self) -> String {
+        format!("{}, not allowed {}", self.echo.counts(), self.gate.datagrams_refused)
+    }
+
+    /// What became of the datagrams that the gate let in.
+    #[cfg(test)]
+    pub(crate) fn echo_counts(&self) -> &crate::echo::Counts {
+        self.echo.counts()
     }
 
     /// How many peers ended for this reason.
@@ -148,6 +155,31 @@ impl Server {
             self.note_unfinished(peer, consumed < bytes.len(), consumed > 0, now);
         }
         Taken { consumed, hold: false }
+    }
+
+    /// Bytes of a peer that is inside.
+    pub(super) fn receive_stream(
+        &mut self,
+        peer: PeerId,
+        bytes: &[u8],
+        seen: usize,
+        now: Instant,
+    ) -> Taken {
+        match self.protocol {
+            Protocol::Chat | Protocol::Lines => self.receive_lines(peer, bytes, seen, now),
+            Protocol::Raw => match self.chat.say(peer, bytes, now) {
+                Said::Hold => Taken { consumed: 0, hold: self.chat.holds(peer) },
+                Said::Yes | Said::TooLong => Taken { consumed: bytes.len(), hold: false },
+            },
+        }
+    }
+
+    /// A peer has ended its input: it is owed what was said until now, then the end.
+    fn leave(&mut self, peer: PeerId) -> bool {
+        self.chat.leave(peer, None);
+        let why = CloseReason::Left;
+        self.actions.push_back(Action::Finish { peer, why, within: LEAVE_FLUSH });
+        true
     }
 
     /// One line, with or without its ending.
@@ -200,9 +232,7 @@ impl Server {
 
     /// Peers whose address fits.
     pub(super) fn peers_in(&self, fits: impl Fn(IpAddr) -> bool) -> Vec<PeerId> {
-        let there = self.addresses.iter().enumerate();
-        let fitting = there.filter(|(_, address)| address.is_some_and(&fits));
-        fitting.filter_map(|(slot, _)| self.chat.id_of(slot as u32)).collect()
+        self.gate.slots_in(fits).filter_map(|slot| self.chat.id_of(slot)).collect()
     }
 
     fn is_console(&self, peer: PeerId) -> bool {
@@ -230,17 +260,7 @@ impl Server {
 impl Handler for Server {
     fn opened(&mut self, peer: PeerId, origin: Origin, now: Instant) {
         if let Origin::Accepted(from) = origin {
-            let slot = peer.slot as usize;
-            if self.addresses.len() <= slot {
-                self.addresses.resize(slot + 1, None);
-            }
-            self.addresses[slot] = Some(from.ip());
-            self.peers += 1;
-            if self.bans.hit(from.ip(), now) {
-                self.chat.refuse(peer, CloseReason::Banned, format_args!("banned"));
-            } else {
-                self.chat.join(peer);
-            }
+            self.let_in(peer, from.ip(), now);
             self.show_status();
             return;
         }
@@ -254,7 +274,8 @@ impl Handler for Server {
     }
 
     fn reads(&mut self, peer: PeerId) -> bool {
-        !self.holds(peer) && (!self.is_console(peer) || self.takes_keys())
+        self.gate.is_outside(peer)
+            || !self.holds(peer) && (!self.is_console(peer) || self.takes_keys())
     }
 
     fn received(&mut self, peer: PeerId, bytes: &[u8], seen: usize, now: Instant) -> Taken {
@@ -264,18 +285,21 @@ impl Handler for Server {
                 false => self.receive_words(peer, bytes, seen, now),
             };
         }
-        match self.protocol {
-            Protocol::Chat | Protocol::Lines => self.receive_lines(peer, bytes, seen, now),
-            Protocol::Raw => match self.chat.say(peer, bytes, now) {
-                Said::Hold => Taken { consumed: 0, hold: self.chat.holds(peer) },
-                Said::Yes | Said::TooLong => Taken { consumed: bytes.len(), hold: false },
-            },
+        if self.gate.is_refused(peer) {
+            return Taken { consumed: bytes.len(), hold: false };
         }
+        if self.gate.is_outside(peer) {
+            return self.receive_secret(peer, bytes, seen, now);
+        }
+        self.receive_stream(peer, bytes, seen, now)
     }
 
     fn ended(&mut self, peer: PeerId, rest: &[u8], now: Instant) -> bool {
         if self.is_console(peer) {
             return self.hear_rest(peer, rest, now);
+        }
+        if self.gate.is_outside(peer) {
+            return self.leave(peer);
         }
         // What no newline ended is a line all the same: whoever sent it will never end it.
         let said = match self.protocol {
@@ -290,13 +314,10 @@ impl Handler for Server {
             self.refuse_too_long(peer);
             return true;
         }
-        self.chat.leave(peer, None);
-        let why = CloseReason::Left;
-        self.actions.push_back(Action::Finish { peer, why, within: LEAVE_FLUSH });
-        true
+        self.leave(peer)
     }
 
-    fn closed(&mut self, peer: PeerId, why: CloseReason, _now: Instant) {
+    fn closed(&mut self, peer: PeerId, why: CloseReason, now: Instant) {
         self.chat.gone(peer);
         if let Some(Hint::Due { armed, .. }) = self.unfinished.remove(&peer) {
             self.hints.disarm(armed, peer);
@@ -310,24 +331,23 @@ impl Handler for Server {
             }
             return;
         }
-        if let Some(address) = self.addresses.get_mut(peer.slot as usize) {
-            *address = None;
-        }
+        self.gate.gone(peer, now);
         *self.closes.entry(why.word()).or_default() += 1;
-        self.peers -= 1;
         self.show_status();
         self.stop_if_drained();
     }
 
-    fn datagram<'a>(&'a mut self, datagram: Datagram<'a>, _now: Instant) -> Option<&'a [u8]> {
-        self.echo.answers(datagram.from).then_some(datagram.bytes)
+    fn datagram<'a>(&'a mut self, datagram: Datagram<'a>, now: Instant) -> Option<&'a [u8]> {
+        let answers = self.gate.hears(datagram.from.ip(), now) && self.echo.answers(&datagram, now);
+        answers.then_some(datagram.bytes)
     }
 
     fn signalled(&mut self, signal: Signal, _now: Instant) {
         match signal {
             Signal::Interrupt => self.stop("SIGINT"),
             Signal::Terminate => self.stop("SIGTERM"),
-            Signal::Hangup => self.stop("SIGHUP"),
+            Signal::Reload if self.options.admission.access_file.is_some() => self.reload(),
+            Signal::Hangup | Signal::Reload => self.stop("SIGHUP"),
             Signal::Continue => {}
         }
     }
@@ -336,6 +356,7 @@ impl Handler for Server {
         if self.chat.next_deadline().is_some_and(|deadline| deadline <= now) {
             self.chat.expired(now);
         }
+        self.expire_secrets(now);
         while let Some(peer) = self.hints.expire(now) {
             let hint = self.unfinished.insert(peer, Hint::Given);
             if let Some(Hint::Due { at, .. }) = hint
@@ -353,7 +374,7 @@ impl Handler for Server {
     fn next_deadline(&self) -> Option<Instant> {
         // A line that was logged behind the last look is shown at once: its moment is past.
         let shown = self.console.as_ref().and_then(|console| console.shows_at(&self.log));
-        let own = self.hints.next().into_iter().chain(shown);
+        let own = self.hints.next().into_iter().chain(shown).chain(self.gate.next_deadline());
         own.chain(self.chat.next_deadline()).min()
     }
 
@@ -365,6 +386,10 @@ impl Handler for Server {
 
     fn reported(&mut self, stats: &Stats) {
         self.show(stats);
+    }
+
+    fn file_read(&mut self, contents: io::Result<Vec<u8>>) {
+        self.reloaded(contents);
     }
 
     fn next_dirty(&mut self) -> Option<PeerId> {

@@ -4,10 +4,10 @@
 use super::kernel::{ListenerFd, SIGNALS_FD, SimOs, StreamFd, UdpFd};
 use super::trace::Step;
 use crate::handler::{PeerId, Window};
-use crate::os::{Batch, Caught, Event, Os, Raise, Transmit};
+use crate::os::{Batch, Caught, Event, File, Os, Raise, Transmit};
 use rustix::io::Errno;
 use std::io::{self, IoSlice};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -98,6 +98,14 @@ impl Os for SimOs {
         Ok(self.do_bind_udp(at, index)?)
     }
 
+    fn join(&mut self, _udp: &mut UdpFd, _group: IpAddr, _interface: u32) -> io::Result<()> {
+        Ok(()) // the outside says what arrives
+    }
+
+    fn udp_lost(&self, udp: &UdpFd) -> Option<u64> {
+        Some(self.udp_full(udp))
+    }
+
     fn udp_address(&self, udp: &UdpFd) -> io::Result<SocketAddr> {
         Ok(self.udp_bound(udp))
     }
@@ -130,6 +138,10 @@ impl Os for SimOs {
 
     fn raise(&mut self, raise: Raise) {
         self.do_raise(raise);
+    }
+
+    fn read_file(&mut self, _: &Path, _: usize) -> io::Result<File> {
+        Err(io::ErrorKind::NotFound.into()) // this world has no files
     }
 
     fn write_log(&mut self, bytes: &[u8]) -> io::Result<usize> {

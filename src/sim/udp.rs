@@ -5,10 +5,11 @@
 
 use super::kernel::{ALL, SimOs, UdpFd, What};
 use super::trace::Step;
+use crate::handler::Hit;
 use crate::os::{BATCH_READS, Batch, BatchHead, DATAGRAM_BYTES, Hints, Source, Transmit};
 use rustix::io::Errno;
 use std::collections::VecDeque;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// The longest datagram over IPv4: 65,535 less the headers of IP (20) and UDP (8).
 const DATAGRAM_MAX: usize = 65_507;
@@ -51,6 +52,8 @@ pub(super) struct UdpSocket {
     inbox: VecDeque<Incoming>,
     /// What the inbox costs, at most [`INBOX_BYTES`].
     cost: usize,
+    /// Datagrams that found it full.
+    full: u64,
     error: Option<Errno>,
 }
 
@@ -90,7 +93,13 @@ impl UdpSocket {
             self.cost -= last + DATAGRAM_COST;
             len += last;
         }
-        Some(BatchHead { from: first.from, to: first.to, len, stride })
+        // The answer to what all heard leaves from an address of the kernel's choice.
+        let (hit, to) = match first.to {
+            Some(to) if to.is_multicast() => (Hit::Multicast, None),
+            Some(IpAddr::V4(Ipv4Addr::BROADCAST)) => (Hit::Broadcast, None),
+            to => (Hit::Own, to),
+        };
+        Some(BatchHead { from: first.from, to, hit, len, stride })
     }
 }
 
@@ -103,7 +112,7 @@ impl SimOs {
         }
         let address = self.bound(at, index);
         let inbox = VecDeque::new();
-        self.udps.push(UdpSocket { address, fd: 0, inbox, cost: 0, error: None });
+        self.udps.push(UdpSocket { address, fd: 0, inbox, cost: 0, full: 0, error: None });
         let fd = self.open(Source::Udp(index), What::Udp(index));
         self.udps[index].fd = fd.number;
         self.trace.note(Step::BindUdp, fd.number, Ok(index));
@@ -113,6 +122,11 @@ impl SimOs {
     pub(super) fn udp_bound(&self, udp: &UdpFd) -> SocketAddr {
         let own = self.udps.iter().find(|socket| socket.fd == udp.0.number);
         own.expect("a UDP handle exists only for a bound socket, and none is ever closed").address
+    }
+
+    pub(super) fn udp_full(&self, udp: &UdpFd) -> u64 {
+        let own = self.udps.iter().find(|socket| socket.fd == udp.0.number);
+        own.map_or(0, |socket| socket.full)
     }
 
     fn udp(&mut self, udp: &UdpFd, step: Step) -> usize {
@@ -199,6 +213,7 @@ impl SimOs {
         let udp = &mut self.udps[socket];
         let cost = bytes.len() + DATAGRAM_COST;
         if udp.cost + cost > INBOX_BYTES {
+            udp.full += 1;
             return false;
         }
         udp.cost += cost;

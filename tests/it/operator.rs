@@ -186,7 +186,14 @@ fn stats_and_top_tell_what_was_counted() {
         "{messages}"
     );
     server.out.expect_line(&messages);
-    for part in ["* bytes in ", "* behind: ", "* datagrams in 0, ", "* closes: left 1"] {
+    let parts = [
+        "* bytes in ",
+        "* behind: ",
+        "* datagrams in 0, ",
+        "* echo answered 0, ",
+        "* closes: left 1",
+    ];
+    for part in parts {
         let line = server.out.wait_for(part);
         server.out.expect_line(&line);
     }
@@ -194,7 +201,9 @@ fn stats_and_top_tell_what_was_counted() {
 
 #[test]
 fn limits_are_shown_and_changed_while_it_runs() {
-    let mut server = commands(&["--line-max", "100", "--rooms-max", "3", "--history", "5"]);
+    let rules = ["--line-max", "100", "--rooms-max", "3", "--history", "5"];
+    let crowd = ["--peers-max", "9", "--connect-rate", "7/s"];
+    let mut server = commands(&[&rules[..], &crowd].concat());
     let shown = |line_max: usize| {
         [format!("line-max {line_max}"), "log-bytes 1048576".into(), "rooms-max 3".into()]
             .into_iter()
@@ -202,6 +211,9 @@ fn limits_are_shown_and_changed_while_it_runs() {
                 "history 5".into(),
                 "stall-timeout 60 s".into(),
                 "buffers-total 268435456".into(),
+                "peers-max 9".into(),
+                "peers-per-address-max 0".into(),
+                "connect-rate 7".into(),
             ])
             .collect::<Vec<String>>()
     };

@@ -25,6 +25,7 @@ impl LoopFigures {
         };
         let (turns, messages) = (line(", turns "), line("* messages said "));
         let (calls, datagrams) = (line("; receives "), line("* datagrams in "));
+        let echo = line("* echo answered ");
         LoopFigures {
             turns: number(turns, ", turns "),
             turn_us_max: number(turns, "longest turn "),
@@ -32,8 +33,11 @@ impl LoopFigures {
             receives: number(calls, "; receives "),
             sends: number(calls, ", sends "),
             blocked: number(calls, ", blocked "),
-            datagrams_dropped: number(datagrams, ", dropped "),
-            datagrams_refused: number(datagrams, ", not answered "),
+            datagrams_dropped: number(datagrams, ", would block ") + number(datagrams, ", failed "),
+            datagrams_refused: number(echo, ", guarded ")
+                + number(echo, "), limited ")
+                + number(echo, ", muted ")
+                + number(echo, ", not allowed "),
         }
     }
 }
@@ -48,7 +52,9 @@ mod tests {
                     * messages said 5, delivered 7, missed 0, private not delivered 0, notices lost 0\n\
                     * bytes in 39, out 236; receives 4, sends 8, blocked 1\n\
                     * behind: 0 peers, at most 0 messages\n\
-                    * datagrams in 9, out 5, dropped 3, not answered 2, errors 0\n\
+                    * datagrams in 9, out 5, would block 1, failed 2, dropped by the kernel 0, errors 0\n\
+                    * echo answered 5, guarded 1 (own port 1, low port 0, source 0, group 0, broadcast 0), \
+                    limited 0, muted 1 in 1 loops, not allowed 0\n\
                     * closes: none\n";
         let expected = LoopFigures {
             turns: 6,

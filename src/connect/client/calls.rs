@@ -20,6 +20,9 @@ impl Handler for Client {
                 if let Some(line) = self.link.opened(peer, now) {
                     self.tell(&line);
                 }
+                if let Some(secret) = &self.secret {
+                    self.up.greet(&secret.line());
+                }
                 self.up.greet(self.session.greeting().as_bytes());
                 self.offer(Some(peer));
                 self.link_held = false;

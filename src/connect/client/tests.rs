@@ -23,6 +23,7 @@ fn options(protocol: Protocol) -> Options {
         reconnect: None,
         asks_rtt: false,
         transcript: None,
+        secret_file: None,
         stdout_is_terminal: false,
     }
 }
@@ -98,6 +99,26 @@ fn while_there_is_no_link_stdin_waits_and_its_end_too() {
     assert!(matches!(client.next_action(), Some(Action::Connect { .. })));
     client.opened(LINK, Origin::Dialed, due);
     assert_eq!(client.next_action(), Some(Action::Resume(CONSOLE)));
+}
+
+#[test]
+fn each_link_begins_with_the_secret_and_keeps_it_from_the_transcript_and_the_next_link() {
+    let now = Instant::now();
+    let reconnect = Some(Reconnect { rounds_max: None, seed: 1 });
+    let name = Some("ann".to_owned());
+    let mut client = Client::new(&Options { name, reconnect, ..options(Protocol::Chat) });
+    client.says_first(Secret::of_text(b"sesame").ok());
+    let transcript = PeerId { serial: 9, slot: 9 };
+    client.opened(transcript, Origin::Transcript, now);
+    client.opened(CONSOLE, Origin::Console, now);
+    for at in [now, now + Duration::from_secs(60)] {
+        client.expired(at);
+        client.opened(LINK, Origin::Dialed, at);
+        assert_eq!(pending(&mut client, LINK), "sesame\n/nick ann\n");
+        assert!(!pending(&mut client, transcript).contains("sesame"));
+        client.sent(LINK, 3, at);
+        client.closed(LINK, CloseReason::Left, at);
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The datagram client without sockets: floods, and a stdout that takes nothing.
 
 use super::*;
+use crate::handler::Hit;
 
 const CONSOLE: PeerId = PeerId { serial: 0, slot: 0 };
 
@@ -17,7 +18,7 @@ fn client(audience: Audience, pings: Option<PingOptions>, now: Instant) -> Datag
 }
 
 fn came(client: &mut DatagramClient, from: SocketAddr, bytes: &[u8], now: Instant) {
-    client.datagram(Datagram { socket: 0, from, to: None, bytes }, now);
+    client.datagram(Datagram { socket: 0, from, to: None, hit: Hit::Own, bytes }, now);
 }
 
 fn pending(client: &mut DatagramClient) -> Vec<u8> {

@@ -64,6 +64,12 @@ impl Os for Rote {
     fn udp_address(&self, (): &()) -> io::Result<SocketAddr> {
         Ok(somebody())
     }
+    fn join(&mut self, (): &mut (), _: IpAddr, _: u32) -> io::Result<()> {
+        Ok(())
+    }
+    fn udp_lost(&self, (): &()) -> Option<u64> {
+        None
+    }
     fn recvfrom(&mut self, (): &mut (), batch: &mut Batch) -> io::Result<usize> {
         for (head, (len, stride)) in batch.heads.iter_mut().zip([(5, 5), (0, 0), (25, 10)]) {
             (head.from, head.len, head.stride) = (somebody(), len, stride);
@@ -81,6 +87,12 @@ impl Os for Rote {
     }
     fn return_terminal(&mut self) {}
     fn raise(&mut self, _: Raise) {}
+    fn read_file(&mut self, path: &Path, _: usize) -> io::Result<File> {
+        match path.to_str() {
+            Some("/etc/secret") => Ok(File { bytes: b"sesame\n".to_vec(), mode: 0o100_600 }),
+            _ => Err(ErrorKind::NotFound.into()),
+        }
+    }
     fn write_log(&mut self, bytes: &[u8]) -> io::Result<usize> {
         Ok(bytes.len())
     }
@@ -163,6 +175,17 @@ fn datagrams_are_counted_where_one_call_carries_several() {
         "recvfrom 127.0.0.1:5000 25 bytes in 3 datagrams",
         "sendto 127.0.0.1:5000 25 bytes in 3 datagrams",
     ];
+    assert_eq!(lines, expected);
+}
+
+#[test]
+fn of_a_file_its_name_and_its_length_are_told_and_nothing_of_what_is_in_it() {
+    let lines = told(Rote::default(), |os| {
+        os.read_file(Path::new("/etc/secret"), 64).unwrap_or_else(|error| panic!("{error}"));
+        assert!(os.read_file(Path::new("/etc/\n"), 64).is_err());
+    });
+    let expected =
+        [r#"read_file "/etc/secret" 7 bytes"#, r#"read_file "/etc/\n" failed: entity not found"#];
     assert_eq!(lines, expected);
 }
 

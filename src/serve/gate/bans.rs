@@ -1,5 +1,7 @@
-//! Addresses that may not come in, as the operator said at run time.
+//! Addresses that may not come in, as the operator said at run time. A ban stands above every rule
+//! of `access`, and ends by itself where it was for a while; the form of a prefix is the same.
 
+use super::access::prefix;
 use ipnet::IpNet;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -9,19 +11,19 @@ const BANS_MAX: usize = 1_000;
 
 /// A list of prefixes, each for a while or for good.
 #[derive(Default)]
-pub(super) struct Bans {
+pub(crate) struct Bans {
     list: Vec<(IpNet, Option<Instant>)>,
 }
 
 impl Bans {
     /// Bans an address or a prefix, or changes for how long. Errors: one line.
-    pub(super) fn add(
+    pub(crate) fn add(
         &mut self,
         text: &str,
         within: Option<Duration>,
         now: Instant,
     ) -> Result<IpNet, String> {
-        let net = parse(text)?;
+        let net = prefix(text)?;
         self.list.retain(|&(other, until)| other != net && until.is_none_or(|until| until > now));
         if self.list.len() >= BANS_MAX {
             return Err(format!("there are {BANS_MAX} bans already; /unban some"));
@@ -31,21 +33,21 @@ impl Bans {
     }
 
     /// Takes a ban back.
-    pub(super) fn remove(&mut self, text: &str) -> Result<IpNet, String> {
-        let net = parse(text)?;
+    pub(crate) fn remove(&mut self, text: &str) -> Result<IpNet, String> {
+        let net = prefix(text)?;
         let before = self.list.len();
         self.list.retain(|&(other, _)| other != net);
         if self.list.len() < before { Ok(net) } else { Err(format!("{net} is not banned")) }
     }
 
     /// True where this address may not come in.
-    pub(super) fn hit(&self, address: IpAddr, now: Instant) -> bool {
+    pub(crate) fn hit(&self, address: IpAddr, now: Instant) -> bool {
         let lasts = |until: &Option<Instant>| until.is_none_or(|until| until > now);
         self.list.iter().any(|(net, until)| net.contains(&address) && lasts(until))
     }
 
     /// One line a ban, or one that there is none.
-    pub(super) fn lines(&self, now: Instant) -> Vec<String> {
+    pub(crate) fn lines(&self, now: Instant) -> Vec<String> {
         let line = |&(net, until): &(IpNet, Option<Instant>)| match until {
             None => Some(format!("{net} is banned")),
             Some(until) if until > now => {
@@ -57,14 +59,6 @@ impl Bans {
         let lines: Vec<String> = self.list.iter().filter_map(line).collect();
         if lines.is_empty() { vec!["nobody is banned".to_owned()] } else { lines }
     }
-}
-
-/// An address or a prefix; a mapped IPv4 address is the IPv4 address, as peers' addresses are.
-fn parse(text: &str) -> Result<IpNet, String> {
-    let address = text.parse::<IpAddr>().map(|address| IpNet::from(address.to_canonical()));
-    let net = address.or_else(|_| text.parse::<IpNet>());
-    let shown: String = text.escape_debug().take(64).collect();
-    net.map(|net| net.trunc()).map_err(|_| format!("{shown}: not an address or ADDRESS/PREFIX"))
 }
 
 #[cfg(test)]

@@ -1,0 +1,5 @@
+//! `reactor_fuzz::chat` for what libFuzzer makes up.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| reactor_fuzz::chat(input));

@@ -1,0 +1,5 @@
+//! `visible_text` for what libFuzzer makes up.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| reactor_fuzz::visible_text(input));

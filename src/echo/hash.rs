@@ -1,0 +1,84 @@
+//! A fast hash for tables of a fixed size: the same in every run, so that a seed replays. It is no
+//! secret: who makes two datagrams collide gets his own second one counted as his first.
+//!
+//! Four lanes of multiply and rotate over words of eight bytes, as in xxHash and wyhash, because
+//! the longest datagram (64 KiB) must not cost more than its way through the kernel. What must not
+//! be here: what is hashed, and why.
+
+/// An odd constant with its bits well mixed: 2^64 divided by the golden ratio.
+const MIX: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// Another such constant, so that a word and a lane are not mixed alike: xxHash's second prime.
+const SPREAD: u64 = 0xc2b2_ae3d_27d4_eb4f;
+
+/// Where each lane starts, so that no two are alike: digits of pi.
+const SEEDS: [u64; 4] =
+    [0x243f_6a88_85a3_08d3, 0x1319_8a2e_0370_7344, 0xa409_3822_299f_31d0, 0x082e_fa98_ec4e_6c89];
+
+/// Of bytes and their length.
+pub(super) fn of_bytes(bytes: &[u8]) -> u64 {
+    let mut lanes = SEEDS;
+    let mut blocks = bytes.chunks_exact(32);
+    for block in &mut blocks {
+        for (lane, word) in lanes.iter_mut().zip(block.chunks_exact(8)) {
+            *lane = step(*lane, word_of(word));
+        }
+    }
+    for (lane, word) in lanes.iter_mut().zip(blocks.remainder().chunks(8)) {
+        *lane = step(*lane, word_of(word));
+    }
+    lanes.iter().fold(bytes.len() as u64, |hash, &lane| with(hash, lane))
+}
+
+/// Of a hash and one word more.
+pub(super) fn with(hash: u64, word: u64) -> u64 {
+    let mixed = step(hash, word);
+    (mixed ^ (mixed >> 29)).wrapping_mul(MIX)
+}
+
+fn step(lane: u64, word: u64) -> u64 {
+    // The word is mixed before it meets the lane, or a bit of it could undo one of the word before.
+    lane.wrapping_add(word.wrapping_mul(SPREAD)).rotate_left(31).wrapping_mul(MIX)
+}
+
+/// At most eight bytes, little-endian.
+fn word_of(bytes: &[u8]) -> u64 {
+    let mut word = [0; 8];
+    word[..bytes.len()].copy_from_slice(bytes);
+    u64::from_le_bytes(word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_bit_every_length_and_every_place_counts() {
+        let mut seen = BTreeSet::new();
+        let mut datagrams = 0;
+        for len in 0..=100 {
+            let mut bytes = vec![0; len];
+            seen.insert(of_bytes(&bytes));
+            datagrams += 1;
+            for bit in 0..len * 8 {
+                bytes[bit / 8] ^= 1 << (bit % 8);
+                seen.insert(of_bytes(&bytes));
+                bytes[bit / 8] ^= 1 << (bit % 8);
+                datagrams += 1;
+            }
+        }
+        assert_eq!(seen.len(), datagrams);
+    }
+
+    /// A table looks at a few bits alone.
+    #[test]
+    fn counters_spread_over_a_small_table() {
+        let mut sets = [0; 256];
+        for counter in 0..25_600u64 {
+            sets[of_bytes(&counter.to_le_bytes()) as usize % sets.len()] += 1;
+        }
+        let (least, most) = (sets.iter().min().unwrap(), sets.iter().max().unwrap());
+        assert!((50..=150).contains(least) && (50..=150).contains(most), "{least} to {most}");
+    }
+}
