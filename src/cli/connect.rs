@@ -1,10 +1,11 @@
 //! `reactor connect` on the command line.
 
 use super::probe::ProbeArgs;
-use super::{DEFAULT, Error, FamilyArgs, ProtocolArg, parse_duration, resolve};
+use super::{DEFAULT, Error, FamilyArgs, Look, ProtocolArg, parse_duration, resolve};
 use crate::address::{Transport, Use};
 use crate::connect::{self, CONNECT_TIMEOUT, Eof, Reconnect};
 use crate::handler::FOR_EVER;
+use crate::os::clock::local_time;
 use crate::os::mio::Settings;
 use clap::{Args, ValueEnum};
 use std::hash::{BuildHasher, RandomState};
@@ -54,6 +55,9 @@ pub struct ConnectArgs {
     /// Append what is shown and what is said to this file.
     #[arg(long, value_name = "FILE", conflicts_with = "udp")]
     transcript: Option<PathBuf>,
+    /// Put the time of the day in front of each line that is shown.
+    #[arg(long)]
+    timestamps: bool,
     #[command(flatten)]
     family: FamilyArgs,
     #[command(flatten)]
@@ -88,7 +92,7 @@ fn parse_local(text: &str) -> Result<SocketAddr, String> {
 
 impl ConnectArgs {
     /// Resolves the server's address; may block on a name server.
-    pub fn options(&self, stdout_is_terminal: bool) -> Result<connect::Options, Error> {
+    pub fn options(&self, look: Look) -> Result<connect::Options, Error> {
         let transport = if self.udp { Transport::Udp } else { Transport::Tcp };
         let addresses = resolve(&self.server, self.family.family(), transport, Use::Connect)?;
         if let Some(name) = &self.name {
@@ -121,9 +125,12 @@ impl ConnectArgs {
             connect_timeout: self.connect_timeout.unwrap_or(CONNECT_TIMEOUT),
             bind: self.bind,
             reconnect: self.reconnect.map(|rounds_max| Reconnect { rounds_max, seed }),
-            asks_rtt: stdout_is_terminal && matches!(self.protocol, ProtocolArg::Chat),
+            asks_rtt: look.stdout_is_terminal && matches!(self.protocol, ProtocolArg::Chat),
             transcript: self.transcript.clone(),
-            stdout_is_terminal,
+            stdout_is_terminal: look.stdout_is_terminal,
+            terminal: look.terminal,
+            color: look.color,
+            timestamps: self.timestamps.then_some(local_time),
         })
     }
 

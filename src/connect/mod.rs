@@ -4,8 +4,8 @@ mod backoff;
 mod client;
 mod datagrams;
 mod gather;
+mod ignore;
 mod link;
-mod outgoing;
 mod screen;
 mod session;
 mod transcript;
@@ -21,6 +21,7 @@ use crate::reactor::Reactor;
 use crate::wire::Protocol;
 use client::Client;
 use datagrams::DatagramClient;
+use screen::Screen;
 pub use datagrams::{JsonTo, PingOptions, ProbeOptions};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Write};
@@ -62,6 +63,39 @@ pub struct Options {
     pub transcript: Option<PathBuf>,
     /// stdout is a terminal: bytes are made visible before they reach it.
     pub stdout_is_terminal: bool,
+    /// stdin is one too, and it can move its cursor: keys are read one by one, and a line to type
+    /// stands at the bottom.
+    pub terminal: bool,
+    /// What is shown there is coloured.
+    pub color: bool,
+    /// What gives the time of the day, in front of each line that is shown.
+    pub timestamps: Option<fn() -> String>,
+}
+
+#[cfg(test)]
+impl Options {
+    /// A chat behind two addresses, and pipes.
+    pub(crate) fn default_for_tests() -> Self {
+        let addresses = [1, 2].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
+        Options {
+            name: None,
+            server: "two".to_owned(),
+            addresses: addresses.to_vec(),
+            udp: None,
+            protocol: Protocol::Chat,
+            turn_timeout: None,
+            eof: Eof::HalfClose,
+            connect_timeout: CONNECT_TIMEOUT,
+            bind: None,
+            reconnect: None,
+            asks_rtt: false,
+            transcript: None,
+            stdout_is_terminal: false,
+            terminal: false,
+            color: false,
+            timestamps: None,
+        }
+    }
 }
 
 /// What the end of stdin means.
@@ -149,9 +183,9 @@ fn without_stdout(why: CloseReason) -> Result<Ended, Error> {
 pub fn run<O: Os>(os: O, options: &Options, log: &LogQueue) -> Result<Ended, Error> {
     let mut reactor = Reactor::new(os, log.clone());
     if let Some(probes) = &options.udp {
-        run_datagrams(reactor, options, probes)
+        run_datagrams(reactor, options, probes, log)
     } else {
-        let mut client = Client::new(options);
+        let mut client = Client::new(options, log);
         if let Some(path) = &options.transcript {
             let failed = |error| Error::Link(format!("open {}: {error}", path.display()));
             reactor.open_transcript(path, &mut client).map_err(failed)?;
@@ -169,6 +203,7 @@ fn run_datagrams<O: Os>(
     mut reactor: Reactor<O>,
     options: &Options,
     probes: &ProbeOptions,
+    log: &LogQueue,
 ) -> Result<Ended, Error> {
     let mut to = options.addresses[0];
     if to.ip().is_unspecified() {
@@ -193,7 +228,7 @@ fn run_datagrams<O: Os>(
         .bind_udp(any, broadcast)
         .map_err(|error| Error::Link(format!("bind udp {any}: {error}")))?;
     let run_id = RandomState::new().build_hasher().finish();
-    let mut client = DatagramClient::new(to, probes, options.stdout_is_terminal, run_id);
+    let mut client = DatagramClient::new(to, probes, Screen::new(options, log), run_id);
     reactor.open_console(&mut client)?;
     reactor.run(&mut client)?;
     if let Some((mut file, failed)) = json {

@@ -2,6 +2,7 @@
 //! Python socket module name them. An [`Os`] makes no decision; the loop makes them all, so that
 //! the simulated kernel (`sim`) sees every one of them.
 
+pub mod clock;
 pub mod interfaces;
 pub mod limit;
 pub mod mio;

@@ -3,33 +3,21 @@
 use super::*;
 use crate::connect::Reconnect;
 use crate::handler::{Handler, Origin, Signal, Slices};
-use std::net::SocketAddr;
 
 const LINK: PeerId = PeerId { serial: 2, slot: 1 };
 const CONSOLE: PeerId = PeerId { serial: 1, slot: 0 };
 
 fn options(protocol: Protocol) -> Options {
-    let addresses = [1, 2].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
-    Options {
-        name: None,
-        server: "two".to_owned(),
-        addresses: addresses.to_vec(),
-        udp: None,
-        protocol,
-        turn_timeout: None,
-        eof: Eof::HalfClose,
-        connect_timeout: Duration::from_secs(10),
-        bind: None,
-        reconnect: None,
-        asks_rtt: false,
-        transcript: None,
-        stdout_is_terminal: false,
-    }
+    Options { protocol, ..Options::default_for_tests() }
+}
+
+fn client(options: &Options) -> Client {
+    Client::new(options, &LogQueue::new())
 }
 
 /// Connected, with a console.
 fn connected(options: &Options, now: Instant) -> Client {
-    let mut client = Client::new(options);
+    let mut client = Client::new(options, &LogQueue::new());
     client.opened(CONSOLE, Origin::Console, now);
     assert!(matches!(client.next_action(), Some(Action::Connect { .. })));
     client.opened(LINK, Origin::Dialed, now);
@@ -58,7 +46,7 @@ fn a_server_that_reads_slowly_makes_it_keep_no_more_than_a_few_reads() {
 
 #[test]
 fn a_signal_during_a_dial_tries_no_further_address() {
-    let (mut client, now) = (Client::new(&options(Protocol::Lines)), Instant::now());
+    let (mut client, now) = (client(&options(Protocol::Lines)), Instant::now());
     assert!(matches!(client.next_action(), Some(Action::Connect { .. })));
     client.signalled(Signal::Interrupt, now);
     assert!(matches!(client.next_action(), Some(Action::Stop { .. })));
@@ -68,7 +56,7 @@ fn a_signal_during_a_dial_tries_no_further_address() {
 
 #[test]
 fn a_second_signal_waits_for_nothing() {
-    let (mut client, now) = (Client::new(&options(Protocol::Lines)), Instant::now());
+    let (mut client, now) = (client(&options(Protocol::Lines)), Instant::now());
     client.next_action();
     client.signalled(Signal::Interrupt, now);
     assert_eq!(client.next_action(), Some(Action::Stop { within: Some(SIGNAL_FLUSH) }));

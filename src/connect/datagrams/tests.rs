@@ -2,6 +2,14 @@
 
 use super::*;
 
+fn screen(terminal: bool) -> Screen {
+    let options = crate::connect::Options {
+        stdout_is_terminal: terminal,
+        ..crate::connect::Options::default_for_tests()
+    };
+    Screen::new(&options, &crate::log_queue::LogQueue::new())
+}
+
 const CONSOLE: PeerId = PeerId { serial: 0, slot: 0 };
 
 fn at(host: u8) -> SocketAddr {
@@ -11,7 +19,7 @@ fn at(host: u8) -> SocketAddr {
 fn client(audience: Audience, pings: Option<PingOptions>, now: Instant) -> DatagramClient {
     let timeout = Duration::from_secs(1);
     let options = ProbeOptions { audience, timeout, rtt: false, pings };
-    let mut client = DatagramClient::new(at(1), &options, false, 7);
+    let mut client = DatagramClient::new(at(1), &options, screen(false), 7);
     client.opened(CONSOLE, Origin::Console, now);
     client
 }
@@ -98,7 +106,7 @@ fn an_echo_in_a_pipe_is_the_very_bytes_and_on_a_terminal_its_time_follows() {
     ] {
         let timeout = Duration::from_secs(1);
         let options = ProbeOptions { audience: Audience::One, timeout, rtt, pings: None };
-        let mut client = DatagramClient::new(at(1), &options, terminal, 7);
+        let mut client = DatagramClient::new(at(1), &options, screen(terminal), 7);
         client.opened(CONSOLE, Origin::Console, now);
         client.received(CONSOLE, b"a\x1b[2J\n", 0, now);
         came(&mut client, at(1), b"a\x1b[2J", now + Duration::from_millis(3));
