@@ -42,7 +42,7 @@ impl Ignore {
         };
         if let Some(at) = self.list.iter().position(|ignored| ignored.folded == folded) {
             let Ignored { name, lines, .. } = self.list.remove(at);
-            return format!("{name} is shown again; {} not shown", were(lines));
+            return format!("{name} is shown again; not shown: {}", count(lines));
         }
         if self.list.len() == IGNORED_MAX {
             return format!("/ignore: at most {IGNORED_MAX} names");
@@ -86,7 +86,7 @@ impl Ignore {
     }
 
     fn told(&self) -> String {
-        let each = |ignored: &Ignored| format!("{} ({})", ignored.name, were(ignored.lines));
+        let each = |ignored: &Ignored| format!("{} ({})", ignored.name, count(ignored.lines));
         let names: Vec<String> = self.list.iter().map(each).collect();
         match names.is_empty() {
             true => "nobody is ignored; /ignore NAME".to_owned(),
@@ -95,8 +95,8 @@ impl Ignore {
     }
 }
 
-fn were(lines: u64) -> String {
-    let s = if lines == 1 { " was" } else { "s were" };
+fn count(lines: u64) -> String {
+    let s = if lines == 1 { "" } else { "s" };
     format!("{lines} line{s}")
 }
 
@@ -119,8 +119,8 @@ mod tests {
         ] {
             assert_eq!(ignore.hides(line.as_bytes(), true), hidden, "{line}");
         }
-        assert_eq!(ignore.obey(""), "ignored: bob (2 lines were)");
-        assert_eq!(ignore.obey("BOB"), "bob is shown again; 2 lines were not shown");
+        assert_eq!(ignore.obey(""), "ignored: bob (2 lines)");
+        assert_eq!(ignore.obey("BOB"), "bob is shown again; not shown: 2 lines");
         assert!(!ignore.hides(b"<Bob> hi", true));
     }
 
@@ -149,7 +149,9 @@ mod tests {
     #[test]
     fn the_list_is_bounded_and_holds_names_alone() {
         let mut ignore = Ignore::default();
-        assert!(ignore.obey("two words").starts_with("/ignore: in a name") || ignore.list.is_empty());
+        assert!(
+            ignore.obey("two words").starts_with("/ignore: in a name") || ignore.list.is_empty()
+        );
         (0..2 * IGNORED_MAX).for_each(|n| drop(ignore.obey(&format!("x{n}"))));
         assert_eq!(ignore.list.len(), IGNORED_MAX);
     }

@@ -1,11 +1,14 @@
 //! `reactor connect`: a peer of a chat server, or the client of an echo.
 
 mod backoff;
+mod chat_pings;
 mod client;
 mod datagrams;
+mod figures;
 mod gather;
 mod ignore;
 mod link;
+mod pace;
 mod screen;
 mod session;
 mod transcript;
@@ -19,12 +22,15 @@ use crate::os::Os;
 use crate::probes::Audience;
 use crate::reactor::Reactor;
 use crate::wire::Protocol;
+pub use chat_pings::ChatPingOptions;
+use chat_pings::ChatPings;
 use client::Client;
 use datagrams::DatagramClient;
-use screen::Screen;
 pub use datagrams::{JsonTo, PingOptions, ProbeOptions};
+use figures::JsonFile;
+use screen::Screen;
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::io::{self, Write};
+use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -45,6 +51,8 @@ pub struct Options {
     pub addresses: Vec<SocketAddr>,
     /// Datagrams instead of a stream, and how.
     pub udp: Option<ProbeOptions>,
+    /// Nothing but pings of the chat.
+    pub chat_pings: Option<ChatPingOptions>,
     /// What a message is.
     pub protocol: Protocol,
     /// In raw: how long the next line waits for an answer; none for ever.
@@ -82,6 +90,7 @@ impl Options {
             server: "two".to_owned(),
             addresses: addresses.to_vec(),
             udp: None,
+            chat_pings: None,
             protocol: Protocol::Chat,
             turn_timeout: None,
             eof: Eof::HalfClose,
@@ -184,6 +193,13 @@ pub fn run<O: Os>(os: O, options: &Options, log: &LogQueue) -> Result<Ended, Err
     let mut reactor = Reactor::new(os, log.clone());
     if let Some(probes) = &options.udp {
         run_datagrams(reactor, options, probes, log)
+    } else if let Some(pings) = &options.chat_pings {
+        let json = JsonFile::create(Some(&pings.pings))?;
+        let mut client = ChatPings::new(options, pings, Screen::new(options, log), run_id());
+        reactor.open_console(&mut client)?;
+        reactor.run(&mut client)?;
+        json.write(|| client.json())?;
+        client.outcome()
     } else {
         let mut client = Client::new(options, log);
         if let Some(path) = &options.transcript {
@@ -194,6 +210,11 @@ pub fn run<O: Os>(os: O, options: &Options, log: &LogQueue) -> Result<Ended, Err
         reactor.run(&mut client)?;
         client.outcome()
     }
+}
+
+/// What names one run among others.
+fn run_id() -> u64 {
+    RandomState::new().build_hasher().finish()
 }
 
 /// The sizes that a datagram of our own may have.
@@ -213,27 +234,16 @@ fn run_datagrams<O: Os>(
             SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
         });
     }
-    // Made before anything is sent: a path that cannot be written is told at once.
-    let json = match probes.pings.as_ref().and_then(|pings| pings.json.as_ref()) {
-        Some(JsonTo::File(path)) => {
-            let failed = |error| Error::Link(format!("--json {}: {error}", path.display()));
-            Some((std::fs::File::create(path).map_err(failed)?, failed))
-        }
-        _ => None,
-    };
+    let json = JsonFile::create(probes.pings.as_ref())?;
     let any: SocketAddr =
         if to.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0u16; 8], 0).into() };
     let broadcast = to.is_ipv4() && probes.audience == Audience::Many;
     reactor
         .bind_udp(any, broadcast)
         .map_err(|error| Error::Link(format!("bind udp {any}: {error}")))?;
-    let run_id = RandomState::new().build_hasher().finish();
-    let mut client = DatagramClient::new(to, probes, Screen::new(options, log), run_id);
+    let mut client = DatagramClient::new(to, probes, Screen::new(options, log), run_id());
     reactor.open_console(&mut client)?;
     reactor.run(&mut client)?;
-    if let Some((mut file, failed)) = json {
-        let json = client.json(&client.summary()).unwrap_or_default();
-        file.write_all(json.as_bytes()).map_err(failed)?;
-    }
+    json.write(|| client.json())?;
     client.outcome()
 }

@@ -382,9 +382,7 @@ impl Handler for Server {
 
     fn pending<'a>(&'a mut self, peer: PeerId, slices: &mut Slices<'a>) {
         match &mut self.console {
-            Some(console) if console.peer == peer => {
-                console.pending(&mut self.chat, slices)
-            }
+            Some(console) if console.peer == peer => console.pending(&mut self.chat, slices),
             _ => self.chat.pending(peer, slices),
         }
     }

@@ -5,13 +5,14 @@ use super::{AHEAD_BYTES, Client};
 use crate::connect::ignore::Ignore;
 use crate::handler::{Action, PeerId, Taken};
 use crate::terminal::Kind;
-use crate::terminal::seat::{Heard, take_keys};
 use crate::terminal::Typed;
+use crate::terminal::seat::{Heard, take_keys};
 use crate::wire::{LINE_LEN_MAX, Protocol};
 use std::time::Instant;
 
 /// The client's own words, told with the server's.
-const HELP: &str = "/ignore [NAME]: do not show what NAME says, or show it again; no name: who is ignored";
+const HELP: &str =
+    "/ignore [NAME]: do not show what NAME says, or show it again; no name: who is ignored";
 
 impl Client {
     /// Keys of a terminal; lines that it edited itself, while it was another job's, read as keys too.

@@ -7,6 +7,8 @@ mod pings;
 #[cfg(test)]
 mod tests;
 
+use super::figures;
+use super::pace::UNANSWERED_MAX;
 use super::screen::Screen;
 use super::{Ended, Error};
 use crate::handler::{
@@ -22,10 +24,6 @@ use pings::PingSource;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
-
-/// Datagrams on their way at once. More wait until echoes come back, so that a file on stdin
-/// does not run over a receive queue; 32 of the longest are 2 MiB.
-const UNANSWERED_MAX: usize = 32;
 
 /// The longest payload of a datagram over IPv4: 65,535 less the headers (RFC 768, RFC 791).
 pub(super) const DATAGRAM_LEN_MAX: usize = 65_507;
@@ -145,21 +143,15 @@ impl DatagramClient {
     }
 
     /// The figures as one line of JSON.
-    pub(super) fn json(&self, summary: &Summary) -> Option<String> {
-        let pings = self.options.pings.as_ref()?;
+    pub(super) fn json(&self) -> String {
+        let Some(pings) = &self.options.pings else { return String::new() };
         let to = self.to.to_string();
-        let times = (pings.interval, self.options.timeout);
-        Some(Report::new(("udp", &to), pings.size, times, self.ignored, summary).json())
+        report(&to, pings, self.options.timeout, self.ignored, &self.account.summary()).json()
     }
 
     fn is_over_and_lost(&self) -> bool {
         let summary = self.account.summary();
         self.account.next_deadline().is_none() && summary.all_lost() && summary.unmatched == 0
-    }
-
-    /// The figures.
-    pub(super) fn summary(&self) -> Summary {
-        self.account.summary()
     }
 
     fn send(&mut self, bytes: Vec<u8>) {
@@ -199,19 +191,11 @@ impl DatagramClient {
             return;
         }
         self.screen.seat.screen.hide();
-        let summary = self.account.summary();
-        let to_stdout = self.options.pings.as_ref().map(|pings| pings.json == Some(JsonTo::Stdout));
-        match to_stdout {
-            Some(true) => {
-                let json = self.json(&summary).unwrap_or_default();
-                self.screen.show_line(json.trim_end().as_bytes(), Kind::Text);
-            }
-            Some(false) => {
-                let head = pings::last_head(self.to, self.options.pings.as_ref());
-                let text = format!("{head}\n{summary}");
-                text.lines().for_each(|line| self.screen.show_line(line.as_bytes(), Kind::Text));
-            }
-            None => {}
+        if let Some(pings) = &self.options.pings {
+            let summary = self.account.summary();
+            let to = self.to.to_string();
+            let report = report(&to, pings, self.options.timeout, self.ignored, &summary);
+            figures::show(&mut self.screen, &format!("udp {to}"), &report, pings);
         }
         if self.ignored > 0 {
             log::warn!("{} datagrams of others than {} were ignored", self.ignored, self.to);
@@ -247,24 +231,29 @@ impl DatagramClient {
 
     /// Keys of a terminal: what ends a line sends it.
     fn receive_keys(&mut self, bytes: &[u8], now: Instant) -> Taken {
-        take_keys(self, bytes, |client| Some(&mut client.screen.seat), |client, typed| {
-            match typed {
-                Typed::Line(_) if client.account.unanswered() >= UNANSWERED_MAX => {
-                    client.held = true;
-                    return Heard::Later { hold: true };
+        take_keys(
+            self,
+            bytes,
+            |client| Some(&mut client.screen.seat),
+            |client, typed| {
+                match typed {
+                    Typed::Line(_) if client.account.unanswered() >= UNANSWERED_MAX => {
+                        client.held = true;
+                        return Heard::Later { hold: true };
+                    }
+                    Typed::Line(line) if line.len() <= DATAGRAM_LEN_MAX => {
+                        client.screen.seat.show_said(line, None);
+                        client.send_line(line.as_bytes().to_vec(), now);
+                    }
+                    Typed::Line(_) | Typed::TooLong => lines::tell_too_long(),
+                    Typed::End => {
+                        client.actions.push_back(Action::Terminal(false));
+                        client.end_lines(b"", now);
+                    }
                 }
-                Typed::Line(line) if line.len() <= DATAGRAM_LEN_MAX => {
-                    client.screen.seat.show_said(line, None);
-                    client.send_line(line.as_bytes().to_vec(), now);
-                }
-                Typed::Line(_) | Typed::TooLong => lines::tell_too_long(),
-                Typed::End => {
-                    client.actions.push_back(Action::Terminal(false));
-                    client.end_lines(b"", now);
-                }
-            }
-            Heard::Done
-        })
+                Heard::Done
+            },
+        )
     }
 
     /// A line of stdin on its way.
@@ -446,6 +435,16 @@ impl Handler for DatagramClient {
     fn buffered(&self) -> usize {
         0
     }
+}
+
+fn report<'a>(
+    to: &'a str,
+    pings: &PingOptions,
+    timeout: Duration,
+    ignored: u64,
+    summary: &'a Summary,
+) -> Report<'a> {
+    Report::new(("udp", to), pings.size, (pings.interval, timeout), ignored, summary)
 }
 
 /// `1 s`, `0.25 s`.

@@ -53,7 +53,7 @@ fn a_server_that_sends_on_and_on_fills_no_memory_while_stdout_is_stopped() {
         came(&mut client, at(1), &[0; 10_000], now);
     }
     assert_eq!((pending(&mut client).len() / 10_000, client.unshown), (7, 993));
-    assert_eq!(client.summary().unmatched, 1_000);
+    assert_eq!(client.account.summary().unmatched, 1_000);
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn thousands_of_answers_to_a_broadcast_fill_no_memory_and_none_is_lost_silently(
     }
     let shown = pending(&mut client);
     assert!(shown.len() < 2 * 65_536, "{} bytes", shown.len());
-    let summary = client.summary();
+    let summary = client.account.summary();
     assert_eq!((summary.received, summary.answers, summary.crowded), (1, 1_024, 3_976));
     let shown = shown.iter().filter(|&&byte| byte == b'\n').count() as u64;
     assert_eq!(shown + client.unshown, 1_024);
@@ -81,7 +81,7 @@ fn strangers_are_not_looked_at_but_counted_unless_anybody_may_answer() {
         client.received(CONSOLE, b"hello\n", 0, now);
         came(&mut client, at(2), b"hello", now);
         came(&mut client, at(1), b"hello", now);
-        assert_eq!((client.ignored, client.summary().answers), (ignored, answers));
+        assert_eq!((client.ignored, client.account.summary().answers), (ignored, answers));
     }
 }
 
