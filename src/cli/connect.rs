@@ -56,7 +56,7 @@ pub struct ConnectArgs {
     #[arg(long, value_name = "FILE", conflicts_with = "probing")]
     transcript: Option<PathBuf>,
     /// Put the time of the day in front of each line that is shown.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "json")]
     timestamps: bool,
     #[command(flatten)]
     family: FamilyArgs,

@@ -211,7 +211,7 @@ impl Handler for ChatPings {
     fn received(&mut self, _: PeerId, bytes: &[u8], seen: usize, now: Instant) -> Taken {
         let mut refused = self.refused;
         let mut lines = Lines::skipping(bytes, seen, LINE_LEN_MAX, &mut refused);
-        while let Some(line) = lines.next() {
+        for line in lines.by_ref() {
             // One that is too long is no answer.
             if let (Ok(line), None) = (line, &self.outcome) {
                 self.hear(wire::text(line), now);

@@ -113,13 +113,13 @@ fn with_mentions(text: &str, own: &str, out: &mut Vec<u8>) {
             && found.eq_ignore_ascii_case(own)
             && !text[at + own.len()..].chars().next().is_some_and(of_a_name)
         {
-            out.extend_from_slice(text[done..at].as_bytes());
+            out.extend_from_slice(&text.as_bytes()[done..at]);
             styled(MENTION, found.as_bytes(), out);
             done = at + own.len();
         }
         before = Some(c);
     }
-    out.extend_from_slice(text[done..].as_bytes());
+    out.extend_from_slice(&text.as_bytes()[done..]);
 }
 
 /// Appends `text` in this style.

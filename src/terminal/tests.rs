@@ -303,3 +303,19 @@ fn control_l_clears_the_screen() {
     desk.keys("\x0c");
     assert_eq!(desk.seen(), ["> abc"]);
 }
+
+#[test]
+fn own_lines_are_taken_again_though_a_screen_that_others_fill_never_runs_empty() {
+    let mut desk = Desk::new(40, 10);
+    while !desk.terminal.is_full() {
+        desk.terminal.show_typed(&"x".repeat(1_000));
+    }
+    for _ in 0..3 {
+        desk.terminal.show(&[b"message\n".as_slice(); 1_000].concat(), Kind::Chat);
+        let mut slices = Slices::new();
+        desk.terminal.pending(&mut slices);
+        let n = slices.bytes();
+        desk.terminal.sent(n - 1_000);
+    }
+    assert!(!desk.terminal.is_empty() && !desk.terminal.is_full());
+}
