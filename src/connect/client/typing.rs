@@ -11,8 +11,7 @@ use crate::wire::{LINE_LEN_MAX, Protocol};
 use std::time::Instant;
 
 /// The client's own words, told with the server's.
-const HELP: &str =
-    "/ignore [NAME]: do not show what NAME says, or show it again; no name: who is ignored";
+const HELP: &str = "/ignore [NAME]  hide what NAME says, or show it again; alone: who is hidden";
 
 impl Client {
     /// Keys of a terminal; lines that it edited itself, while it was another job's, read as keys too.
