@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::connect::Reconnect;
-use crate::handler::{Handler, Origin, Signal, Slices};
+use crate::handler::{self, Handler, Origin, Screen as Window, Signal, Slices};
 
 const LINK: PeerId = PeerId { serial: 2, slot: 1 };
 const CONSOLE: PeerId = PeerId { serial: 1, slot: 0 };
@@ -116,4 +116,56 @@ fn the_answer_to_a_ping_that_was_typed_is_shown_with_its_time_at_every_split() {
         let shown = pending(&mut client, CONSOLE);
         assert_eq!(shown, "* you are guest1\n* pong: x in 1.2 ms\n", "split at {at}");
     }
+}
+
+#[test]
+fn keys_wait_while_the_link_is_behind_and_nothing_of_a_paste_is_lost() {
+    let now = Instant::now();
+    let on_terminal = Options { terminal: true, ..options(Protocol::Lines) };
+    let mut client = connected(&Options { stdout_is_terminal: true, ..on_terminal }, now);
+    assert_eq!(client.next_action(), Some(Action::Terminal(true)));
+    client.screen(Window::Ours(handler::Window { columns: 80, rows: 24, log: false }));
+    let line = "x".repeat(1_000);
+    let pasted: String = (0..500).map(|n| format!("{n} {line}\r")).collect();
+    let (mut rest, mut sent) = (pasted.as_bytes(), String::new());
+    let mut waits = 0;
+    while !rest.is_empty() {
+        let Taken { consumed, hold } = client.received(CONSOLE, rest, 0, now);
+        rest = &rest[consumed..];
+        assert_eq!(hold, !rest.is_empty());
+        assert!(client.up.len() <= 2 * AHEAD_BYTES, "{} bytes wait", client.up.len());
+        waits += u32::from(hold);
+        for peer in [LINK, CONSOLE] {
+            let taken = pending(&mut client, peer);
+            client.sent(peer, taken.len(), now);
+            sent.push_str(if peer == LINK { &taken } else { "" });
+        }
+        let resumed = std::iter::from_fn(|| client.next_action()).any(|action| {
+            assert_eq!(action, Action::Resume(CONSOLE));
+            true
+        });
+        assert_eq!(resumed, hold);
+    }
+    assert!(waits > 2, "{waits}");
+    assert!(sent == pasted.replace('\r', "\n"), "all of it, in order");
+}
+
+#[test]
+fn without_a_link_a_line_that_was_entered_stays_and_goes_out_on_the_next() {
+    let now = Instant::now();
+    let reconnect = Some(Reconnect { rounds_max: None, seed: 1 });
+    let on_terminal =
+        Options { terminal: true, stdout_is_terminal: true, ..options(Protocol::Chat) };
+    let mut client = connected(&Options { reconnect, ..on_terminal }, now);
+    client.closed(LINK, CloseReason::Left, now);
+    assert!(client.reads(CONSOLE), "the line can be edited");
+    let typed = client.received(CONSOLE, b"/ignore bob\rline\rnext\r\x04", 0, now);
+    assert_eq!(typed, Taken { consumed: 16, hold: true });
+    let due = client.next_deadline().expect("it will dial again");
+    client.expired(due);
+    client.opened(LINK, Origin::Dialed, due);
+    let typed = client.received(CONSOLE, b"\rnext\r\x04", 0, due);
+    assert_eq!(typed, Taken { consumed: 7, hold: true });
+    assert_eq!(pending(&mut client, LINK), "line\nnext\n");
+    assert!(client.actions.contains(&Action::HalfClose(LINK)), "Ctrl-D, by the rule of --eof");
 }
