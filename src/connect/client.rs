@@ -147,7 +147,7 @@ impl Client {
         let (mut heard, mut said) = (std::mem::take(&mut self.heard), Vec::new());
         heard.end(|text| {
             if !self.ignore.hides(text.bytes, text.front) {
-                self.show_text(text, None);
+                self.show_text(text, "");
                 self.record(Mark::Heard, text.bytes);
             }
         });
@@ -251,33 +251,31 @@ impl Client {
         let mut heard = std::mem::take(&mut self.heard);
         if self.screen.is_terminal() {
             heard.push(bytes, |text| {
-                if let Some(took) = self.hear(text, now) {
-                    self.show_text(text, took);
+                if let Some(note) = self.hear(text, now) {
+                    self.show_text(text, &note);
                 }
             });
         } else {
             for piece in bytes.split_inclusive(|&byte| byte == b'\n') {
-                let mut note = None;
+                let mut note = String::new();
                 if looks {
-                    heard.push(piece, |text| note = self.hear(text, now).flatten());
+                    heard.push(piece, |text| note = self.hear(text, now).unwrap_or_default());
                 }
-                self.screen.show_piece(piece, note.as_deref());
+                self.screen.show_piece(piece, &note);
             }
         }
         self.heard = heard;
     }
 
     /// Looks at a line of the server, or a part of one that is too long. None where it is not to be
-    /// shown; else what stands behind it, if anything.
-    fn hear(&mut self, text: Text<'_>, now: Instant) -> Option<Option<String>> {
-        let mut note = None;
+    /// shown (on a terminal; a pipe gets what comes); else what is to stand behind it, if anything.
+    fn hear(&mut self, text: Text<'_>, now: Instant) -> Option<String> {
+        let mut note = String::new();
         if self.protocol == Protocol::Chat {
             let heard = if text.whole { self.session.heard(text.bytes, now) } else { Heard::Line };
             match heard {
                 Heard::Line => {}
-                Heard::Pong(took) => {
-                    note = Some(format!(" in {}", milliseconds(took)));
-                }
+                Heard::Pong(took) => note = format!(" in {}", milliseconds(took)),
                 Heard::OwnPong => {
                     let rtt = self.session.rtt().unwrap_or_default();
                     log::info!("round trip {}", milliseconds(rtt));
@@ -294,11 +292,10 @@ impl Client {
 
     /// Shows a line on a terminal; a further part of one that is too long is marked as such, so that
     /// it cannot pass for a line.
-    fn show_text(&mut self, text: Text<'_>, note: Option<String>) {
+    fn show_text(&mut self, text: Text<'_>, note: &str) {
         if !self.screen.is_terminal() {
             return;
         }
-        let note = note.unwrap_or_default();
         let front = if text.front { "" } else { "... " };
         let line = [front.as_bytes(), text.bytes, note.as_bytes()].concat();
         let chat = self.protocol == Protocol::Chat && text.front;

@@ -42,8 +42,10 @@ impl Screen {
 
     /// Shows a piece of a stream as it came, with at most one newline, at its end. A note stands
     /// behind the line's text, before its newline. Not for a terminal.
-    pub(super) fn show_piece(&mut self, piece: &[u8], note: Option<&str>) {
-        let Some(note) = note else { return self.seat.screen.show(piece, Kind::Text) };
+    pub(super) fn show_piece(&mut self, piece: &[u8], note: &str) {
+        if note.is_empty() {
+            return self.seat.screen.show(piece, Kind::Text);
+        }
         let text = wire::text(piece);
         let noted = [text, note.as_bytes(), &piece[text.len()..]].concat();
         self.seat.screen.show(&noted, Kind::Text);
@@ -99,8 +101,8 @@ mod tests {
         terminal.show_line(b"a\x1b[2J", Kind::Chat);
         assert_eq!(shown(&mut terminal), "a\\x1b[2J\n");
         let mut pipe = screen(false);
-        pipe.show_piece(b"a\x1b[2J\r\n", None);
-        pipe.show_piece(b"rest", None);
+        pipe.show_piece(b"a\x1b[2J\r\n", "");
+        pipe.show_piece(b"rest", "");
         assert_eq!(shown(&mut pipe), "a\x1b[2J\r\nrest");
     }
 
@@ -109,7 +111,7 @@ mod tests {
         let mut screen = screen(false);
         for _ in 0..1_000 {
             while !screen.is_full() {
-                screen.show_piece(&[b'x'; SCREEN_BYTES], None);
+                screen.show_piece(&[b'x'; SCREEN_BYTES], "");
             }
             let pending = shown(&mut screen).len();
             assert!(pending <= 4 * SCREEN_BYTES, "{pending} bytes are kept");
@@ -120,11 +122,11 @@ mod tests {
     #[test]
     fn a_note_stands_before_the_newline_and_a_stream_that_follows_on_a_line_of_its_own() {
         let mut screen = screen(false);
-        screen.show_piece(b"pong\r\n", Some(" in 1 ms"));
+        screen.show_piece(b"pong\r\n", " in 1 ms");
         screen.end_line();
-        screen.show_piece(b"rest", None);
+        screen.show_piece(b"rest", "");
         screen.end_line();
-        screen.show_piece(b"next", None);
+        screen.show_piece(b"next", "");
         assert_eq!(shown(&mut screen), "pong in 1 ms\r\nrest\nnext");
     }
 
@@ -146,10 +148,10 @@ mod tests {
             Options { timestamps: Some(|| "12:00:00".to_owned()), ..Options::default_for_tests() };
         let mut screen = Screen::new(&options, &LogQueue::new());
         for piece in ["on", "e\n", "two\n", "th"] {
-            screen.show_piece(piece.as_bytes(), None);
+            screen.show_piece(piece.as_bytes(), "");
         }
         screen.end_line();
-        screen.show_piece(b"x", None);
+        screen.show_piece(b"x", "");
         assert_eq!(shown(&mut screen), "12:00:00 one\n12:00:00 two\n12:00:00 th\n12:00:00 x");
     }
 }
