@@ -24,6 +24,7 @@ fn chat(more: &[&str]) -> (Program, Program, Desk, Peer) {
     let (client, desk) = connect_to(&server.tcp().to_string(), &more);
     desk.wait("the greeting", |screen| screen.contents().contains("* you are guest1"));
     let peer = Peer::join(server.tcp());
+    desk.wait("the peer", |screen| screen.contents().contains("* guest2 joined"));
     (server, client, desk, peer)
 }
 
@@ -281,6 +282,7 @@ fn a_stop_gives_the_terminal_back_and_sigcont_takes_it_again() {
         std::thread::yield_now();
     }
     assert!(!desk.is_raw());
+    desk.wait("no prompt", |screen| !screen.contents().contains("> typed"));
     client.signal(Signal::CONT);
     wait_for(&desk, server.tcp(), "* guest2 joined", "> typed");
     assert!(desk.is_raw());
