@@ -61,6 +61,7 @@ pub mod echo;
 pub mod handler;
 pub mod log_queue;
 pub mod os;
+mod outgoing;
 pub mod probes;
 mod random;
 pub mod reactor;

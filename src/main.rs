@@ -73,7 +73,7 @@ fn run(cli: &Cli, log: &LogQueue) -> Result<Outcome, Error> {
             Ok(ExitCode::SUCCESS.into())
         }
         Command::Connect(args) => {
-            let options = args.options(look.stdout_is_terminal)?;
+            let options = args.options(look)?;
             let os = MioOs::new(args.settings(&options)).map_err(failed)?;
             let ended = if trace {
                 connect::run(TraceOs::new(os), &options, log)

@@ -1,10 +1,11 @@
 //! `reactor connect` on the command line.
 
 use super::probe::ProbeArgs;
-use super::{DEFAULT, Error, FamilyArgs, ProtocolArg, parse_duration, resolve};
+use super::{DEFAULT, Error, FamilyArgs, Look, ProtocolArg, parse_duration, resolve};
 use crate::address::{Transport, Use};
 use crate::connect::{self, CONNECT_TIMEOUT, Eof, Reconnect};
 use crate::handler::FOR_EVER;
+use crate::os::clock::local_time;
 use crate::os::mio::Settings;
 use clap::{Args, ValueEnum};
 use std::hash::{BuildHasher, RandomState};
@@ -26,13 +27,13 @@ pub struct ConnectArgs {
     #[arg(long, value_enum, default_value_t = ProtocolArg::Chat)]
     protocol: ProtocolArg,
     /// What to be called (chat) [default: guest and a number, as the server gives it].
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", conflicts_with = "count")]
     name: Option<String>,
     /// With --protocol raw: how long the next line waits for an answer [default: for ever].
     #[arg(long, value_name = "TIME", value_parser = parse_timeout)]
     turn_timeout: Option<Duration>,
     /// What the end of stdin means.
-    #[arg(long, value_enum, default_value_t = EofArg::HalfClose, conflicts_with = "udp")]
+    #[arg(long, value_enum, default_value_t = EofArg::HalfClose, conflicts_with = "probing")]
     eof: EofArg,
     /// How long each address of the server has to answer [default: 10s].
     #[arg(long, value_name = "TIME", value_parser = parse_timeout, conflicts_with = "udp")]
@@ -48,16 +49,19 @@ pub struct ConnectArgs {
         num_args = 0..=1,
         require_equals = true,
         value_parser = clap::value_parser!(u32).range(1..),
-        conflicts_with = "udp"
+        conflicts_with = "probing"
     )]
     reconnect: Option<Option<u32>>,
     /// Append what is shown and what is said to this file.
-    #[arg(long, value_name = "FILE", conflicts_with = "udp")]
+    #[arg(long, value_name = "FILE", conflicts_with = "probing")]
     transcript: Option<PathBuf>,
     /// Say the first line of FILE first, to a server that asks for a secret. One that does not would
     /// pass it on.
     #[arg(long, value_name = "FILE", conflicts_with = "udp")]
     secret_file: Option<PathBuf>,
+    /// Put the time of the day in front of each line that is shown.
+    #[arg(long, conflicts_with = "json")]
+    timestamps: bool,
     #[command(flatten)]
     family: FamilyArgs,
     #[command(flatten)]
@@ -92,7 +96,7 @@ fn parse_local(text: &str) -> Result<SocketAddr, String> {
 
 impl ConnectArgs {
     /// Resolves the server's address; may block on a name server.
-    pub fn options(&self, stdout_is_terminal: bool) -> Result<connect::Options, Error> {
+    pub fn options(&self, look: Look) -> Result<connect::Options, Error> {
         let transport = if self.udp { Transport::Udp } else { Transport::Tcp };
         let addresses = resolve(&self.server, self.family.family(), transport, Use::Connect)?;
         if let Some(name) = &self.name {
@@ -109,12 +113,18 @@ impl ConnectArgs {
         // The standard library's only source of numbers that differ from run to run.
         let seed = RandomState::new().hash_one(std::process::id());
         let typed = (self.server != DEFAULT).then(|| self.server.clone());
+        let chat = matches!(self.protocol, ProtocolArg::Chat);
+        if self.probe.counts() && !self.udp && !chat {
+            return Err(Error::Usage("--count: without --udp it asks a chat".to_owned()));
+        }
+        let chat_pings = if self.udp { None } else { self.probe.chat_options()? };
         let udp = if self.udp { Some(self.probe.options(addresses[0])?) } else { None };
         Ok(connect::Options {
             server: typed.unwrap_or_else(|| addresses[0].to_string()),
             name: self.name.clone(),
             addresses,
             udp,
+            chat_pings,
             protocol: self.protocol.protocol(),
             turn_timeout: self.turn_timeout,
             eof: match self.eof {
@@ -125,10 +135,13 @@ impl ConnectArgs {
             connect_timeout: self.connect_timeout.unwrap_or(CONNECT_TIMEOUT),
             bind: self.bind,
             reconnect: self.reconnect.map(|rounds_max| Reconnect { rounds_max, seed }),
-            asks_rtt: stdout_is_terminal && matches!(self.protocol, ProtocolArg::Chat),
+            asks_rtt: look.stdout_is_terminal && chat,
             transcript: self.transcript.clone(),
             secret_file: self.secret_file.clone(),
-            stdout_is_terminal,
+            stdout_is_terminal: look.stdout_is_terminal,
+            terminal: look.terminal,
+            color: look.color,
+            timestamps: self.timestamps.then_some(local_time),
         })
     }
 

@@ -1,36 +1,39 @@
-//! The flags of `reactor connect --udp`: datagrams that are counted and clocked.
+//! The flags of `reactor connect --udp` and `--count`: probes that are counted and clocked.
 
 use super::{Error, parse_duration};
-use crate::connect::{JsonTo, PING_LENS, PingOptions, ProbeOptions};
+use crate::connect::{ChatPingOptions, JsonTo, PING_LENS, PingOptions, ProbeOptions};
 use crate::os::interfaces::is_broadcast;
 use crate::os::udp::Multicast;
 use crate::probes::Audience;
 use bytesize::ByteSize;
-use clap::{Args, value_parser};
+use clap::{ArgGroup, Args, value_parser};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// What `--udp` takes besides.
+/// What `--udp` and `--count` take besides.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "With --udp")]
+#[command(next_help_heading = "With --udp, or with --count in a chat")]
+#[command(group(ArgGroup::new("probing").args(["udp", "count"]).multiple(true)))]
 pub(super) struct ProbeArgs {
-    /// How long an echo is waited for.
-    #[arg(long, value_name = "TIME", value_parser = parse_duration, requires = "udp")]
+    /// How long an echo or an answer is waited for.
+    #[arg(long, value_name = "TIME", value_parser = parse_duration, requires = "probing")]
     #[arg(default_value = "1s")]
     timeout: Duration,
     /// Put the time in ms, a tab, the sender and a tab in front of each echo on stdout.
     #[arg(long, requires = "udp", conflicts_with = "count")]
     rtt: bool,
-    /// Send N datagrams and end with figures, like ping; 0: until Ctrl-C.
-    #[arg(long, value_name = "N", requires = "udp")]
+    /// Send N datagrams, or N times /ping without --udp, and end with figures, like ping; 0: until
+    /// Ctrl-C.
+    #[arg(long, value_name = "N")]
     count: Option<u64>,
-    /// With --count: the time between two datagrams; 0s: as fast as they are answered.
+    /// With --count: the time between two of them; 0s: as fast as they are answered.
     #[arg(long, value_name = "TIME", value_parser = parse_duration, requires = "count")]
     #[arg(default_value = "1s")]
     interval: Duration,
-    /// With --count: bytes in each datagram.
-    #[arg(long, value_name = "BYTES", requires = "count", default_value_t = ByteSize::b(56))]
+    /// With --udp --count: bytes in each datagram.
+    #[arg(long, value_name = "BYTES", requires_all = ["count", "udp"])]
+    #[arg(default_value_t = ByteSize::b(56))]
     size: ByteSize,
     /// With --count: the figures as JSON, in FILE or as the only thing on stdout.
     #[arg(long, value_name = "FILE", requires = "count", require_equals = true)]
@@ -45,11 +48,28 @@ pub(super) struct ProbeArgs {
 }
 
 impl ProbeArgs {
-    /// Looks at the interfaces of this host.
-    pub(super) fn options(&self, to: SocketAddr) -> Result<ProbeOptions, Error> {
-        if self.timeout.is_zero() {
-            return Err(Error::Usage("--timeout 0s: an echo takes time".to_owned()));
+    /// True where pings are to be sent.
+    pub(super) fn counts(&self) -> bool {
+        self.count.is_some()
+    }
+
+    /// Without `--udp`.
+    pub(super) fn chat_options(&self) -> Result<Option<ChatPingOptions>, Error> {
+        self.check_timeout()?;
+        let pings = self.count.map(|count| self.pings(count)).transpose()?;
+        Ok(pings.map(|pings| ChatPingOptions { timeout: self.timeout, pings }))
+    }
+
+    fn check_timeout(&self) -> Result<(), Error> {
+        match self.timeout.is_zero() {
+            true => Err(Error::Usage("--timeout 0s: an answer takes time".to_owned())),
+            false => Ok(()),
         }
+    }
+
+    /// With `--udp`. Looks at the interfaces of this host.
+    pub(super) fn options(&self, to: SocketAddr) -> Result<ProbeOptions, Error> {
+        self.check_timeout()?;
         if self.interface.is_some() && !(to.is_ipv4() && to.ip().is_multicast()) {
             return Err(Error::Usage(format!("--interface: {to} is no IPv4 multicast group")));
         }

@@ -2,9 +2,11 @@
 //! and what becomes of it, is `link`'s to say; here the bytes are passed on and the ends decided.
 
 mod calls;
+mod typing;
 
 use super::backoff::Backoff;
-use super::gather::Gather;
+use super::gather::{Gather, Text};
+use super::ignore::Ignore;
 use super::link::{Link, Next};
 use super::screen::Screen;
 use super::session::{Heard, Session};
@@ -13,7 +15,10 @@ use super::turns::Turns;
 use super::upstream::Upstream;
 use super::{Ended, Eof, Error, Options};
 use crate::handler::{Action, CloseReason, PeerId, Taken};
+use crate::log_queue::LogQueue;
 use crate::secret::Secret;
+use crate::terminal::Kind;
+use crate::terminal::seat::Seat;
 use crate::wire::{self, LINE_LEN_MAX, Lines, Protocol, Refused};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -35,6 +40,9 @@ pub(super) struct Client {
     secret: Option<Secret>,
     protocol: Protocol,
     eof: Eof,
+    ignore: Ignore,
+    /// When the row of status says something else by itself.
+    status_at: Option<Instant>,
     link: Link,
     session: Session,
     turns: Turns,
@@ -55,12 +63,12 @@ pub(super) struct Client {
     heard: Gather,
     outcome: Option<Result<Ended, Error>>,
     actions: VecDeque<Action>,
-    /// Each of the three at most once.
+    /// The link and the transcript, each at most once; the screen knows by itself.
     dirty: VecDeque<PeerId>,
 }
 
 impl Client {
-    pub(super) fn new(options: &Options) -> Self {
+    pub(super) fn new(options: &Options, log: &LogQueue) -> Self {
         let backoff = options.reconnect.map(|again| Backoff::new(again.seed, again.rounds_max));
         let (server, addresses) = (options.server.clone(), options.addresses.clone());
         let mut link = Link::new(server, addresses, options.bind, options.connect_timeout, backoff);
@@ -68,6 +76,8 @@ impl Client {
             secret: None,
             protocol: options.protocol,
             eof: options.eof,
+            ignore: Ignore::default(),
+            status_at: None,
             actions: VecDeque::from([link.dial()]),
             link,
             session: Session::new(options.name.clone(), options.asks_rtt),
@@ -79,7 +89,7 @@ impl Client {
             rest_said: false,
             input_over: false,
             up: Upstream::default(),
-            screen: Screen::new(options.stdout_is_terminal),
+            screen: Screen::new(options, log),
             transcript: None,
             said: Gather::default(),
             heard: Gather::default(),
@@ -98,9 +108,14 @@ impl Client {
         self.outcome.unwrap_or(Ok(Ended::Done))
     }
 
-    /// Tells the user something that is not the server's.
+    /// Tells the user something that is not the server's: where the line is being typed above that,
+    /// else on stderr.
     fn tell(&mut self, line: &str) {
-        log::warn!("{line}");
+        if self.screen.seat.screen.is_ours() && log::log_enabled!(log::Level::Warn) {
+            self.screen.show_line(format!("- {line}").as_bytes(), Kind::Told);
+        } else {
+            log::warn!("{line}");
+        }
         self.record(Mark::Told, line.as_bytes());
     }
 
@@ -120,6 +135,7 @@ impl Client {
     fn end(&mut self, outcome: Result<Ended, Error>) {
         if self.outcome.is_none() {
             self.outcome = Some(outcome);
+            self.screen.seat.screen.hide();
             let link = self.link.peer();
             self.actions.extend(link.map(|link| Action::Close(link, CloseReason::Done)));
             self.end_transcript(LAST_FLUSH);
@@ -134,15 +150,19 @@ impl Client {
         self.actions.extend(peer.map(finish));
     }
 
-    /// Both streams are over: what stands there without a newline is a line of the transcript.
+    /// Both streams are over: what stands there without a newline is a line of the transcript, and
+    /// of a terminal.
     fn end_lines(&mut self) {
-        let (mut heard, mut said) = (Vec::new(), Vec::new());
-        self.heard.end(|text| heard.extend_from_slice(text.bytes));
-        self.said.end(|text| said.extend_from_slice(text.bytes));
-        for (mark, text) in [(Mark::Heard, heard), (Mark::Said, said)] {
-            if !text.is_empty() {
-                self.record(mark, &text);
+        let (mut heard, mut said) = (std::mem::take(&mut self.heard), Vec::new());
+        heard.end(|text| {
+            if !self.ignore.hides(text.bytes, text.front) {
+                self.show_text(text, "");
+                self.record(Mark::Heard, text.bytes);
             }
+        });
+        self.said.end(|text| said.extend_from_slice(text.bytes));
+        if !said.is_empty() {
+            self.record(Mark::Said, &said);
         }
     }
 
@@ -193,7 +213,6 @@ impl Client {
                 self.tell("the line that was being sent is lost");
             }
             self.screen.end_line();
-            self.offer(self.console);
         }
     }
 
@@ -235,42 +254,61 @@ impl Client {
         self.said = said;
     }
 
-    /// What the server sent, as far as it may be shown now.
-    fn show(&mut self, bytes: &[u8], now: Instant) -> usize {
-        let taken = self.screen.takes(bytes);
-        for piece in bytes[..taken].split_inclusive(|&byte| byte == b'\n') {
-            match self.hear(piece, now) {
-                Heard::Line => self.screen.show_piece(piece, None),
-                Heard::Pong(took) => {
-                    let note = format!(" in {:.1} ms", took.as_secs_f64() * 1_000.0);
-                    self.screen.show_piece(piece, Some(&note));
+    /// What the server sent: into a pipe as it comes, on a terminal by whole lines.
+    fn show(&mut self, bytes: &[u8], now: Instant) {
+        let looks = self.protocol == Protocol::Chat || self.transcript.is_some();
+        let mut heard = std::mem::take(&mut self.heard);
+        if self.screen.is_terminal() {
+            heard.push(bytes, |text| {
+                if let Some(note) = self.hear(text, now) {
+                    self.show_text(text, &note);
                 }
-                Heard::OwnPong => {
-                    let rtt = self.session.rtt().unwrap_or_default();
-                    log::info!("round trip {:.1} ms", rtt.as_secs_f64() * 1_000.0);
+            });
+        } else {
+            for piece in bytes.split_inclusive(|&byte| byte == b'\n') {
+                let mut note = String::new();
+                if looks {
+                    heard.push(piece, |text| note = self.hear(text, now).unwrap_or_default());
                 }
+                self.screen.show_piece(piece, &note);
             }
         }
-        taken
+        self.heard = heard;
     }
 
-    /// Looks at the lines that end in a piece of what the server sent.
-    fn hear(&mut self, piece: &[u8], now: Instant) -> Heard {
-        let mut last = Heard::Line;
-        if self.protocol == Protocol::Lines && self.transcript.is_none() {
-            return last;
+    /// Looks at a line of the server, or a part of one that is too long. None where it is not to be
+    /// shown (on a terminal; a pipe gets what comes); else what is to stand behind it, if anything.
+    fn hear(&mut self, text: Text<'_>, now: Instant) -> Option<String> {
+        let mut note = String::new();
+        if self.protocol == Protocol::Chat {
+            let heard = if text.whole { self.session.heard(text.bytes, now) } else { Heard::Line };
+            match heard {
+                Heard::Line => {}
+                Heard::Pong(took) => note = format!(" in {}", milliseconds(took)),
+                Heard::OwnPong => {
+                    let rtt = self.session.rtt().unwrap_or_default();
+                    log::info!("round trip {}", milliseconds(rtt));
+                    return None;
+                }
+            }
+            if self.ignore.hides(text.bytes, text.front) {
+                return None;
+            }
         }
-        let mut heard = std::mem::take(&mut self.heard);
-        heard.push(piece, |text| {
-            if text.whole && self.protocol == Protocol::Chat {
-                last = self.session.heard(text.bytes, now);
-            }
-            if last != Heard::OwnPong {
-                self.record(Mark::Heard, text.bytes);
-            }
-        });
-        self.heard = heard;
-        last
+        self.record(Mark::Heard, text.bytes);
+        Some(note)
+    }
+
+    /// Shows a line on a terminal; a further part of one that is too long is marked as such, so that
+    /// it cannot pass for a line.
+    fn show_text(&mut self, text: Text<'_>, note: &str) {
+        if !self.screen.is_terminal() {
+            return;
+        }
+        let front = if text.front { "" } else { "... " };
+        let line = [front.as_bytes(), text.bytes, note.as_bytes()].concat();
+        let chat = self.protocol == Protocol::Chat && text.front;
+        self.screen.show_line(&line, if chat { Kind::Chat } else { Kind::Text });
     }
 
     /// In raw a line is a message without its newline, and the next one waits for an answer.
@@ -329,19 +367,52 @@ impl Client {
         }
     }
 
-    /// Asks for the round-trip time, where that is due.
-    fn ask_rtt(&mut self, now: Instant) {
+    /// Says what the client has to say by itself, where that is due: for the round-trip time, and
+    /// for its name.
+    fn ask(&mut self, now: Instant) {
         if let Some(line) = self.session.own_ping(now)
             && self.up.push_line(line.as_bytes())
         {
             self.session.asked(now);
             self.offer(self.link.peer());
         }
+        if let Some(line) = self.session.own_nick(now)
+            && self.up.push_line(line.as_bytes())
+        {
+            self.session.asked_name();
+            self.offer(self.link.peer());
+        }
+    }
+
+    /// The row above what is typed: address, room, round-trip time, what becomes of a link that is
+    /// down.
+    fn show_status(&mut self, now: Instant) {
+        if !self.screen.keys {
+            return;
+        }
+        let (mut status, changes) = self.link.status(now);
+        self.status_at = changes;
+        if self.protocol != Protocol::Chat {
+            status += &format!("  {}", self.protocol.word());
+        }
+        for part in [self.session.room().map(str::to_owned), self.session.rtt().map(milliseconds)] {
+            status.extend(part.map(|part| format!("  {part}")));
+        }
+        self.screen.seat.screen.set_status(&status);
+        self.screen.seat.screen.set_own(self.session.called().unwrap_or(""));
+    }
+
+    fn seat(&mut self) -> Option<&mut Seat> {
+        Some(&mut self.screen.seat)
     }
 
     fn is_transcript(&self, peer: PeerId) -> bool {
         self.transcript.as_ref().is_some_and(|transcript| transcript.peer == peer)
     }
+}
+
+fn milliseconds(time: Duration) -> String {
+    format!("{:.1} ms", time.as_secs_f64() * 1_000.0)
 }
 
 #[cfg(test)]

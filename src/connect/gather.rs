@@ -1,5 +1,6 @@
 //! Lines out of a stream that is passed on in whatever pieces it comes: for those who only look on
-//! (the session, the transcript) and must not hold up what they look at. Pure.
+//! (the session, the transcript) and must not hold up what they look at, and for a terminal, which
+//! shows whole lines. Pure.
 
 use crate::wire::{self, LINE_LEN_MAX};
 
@@ -13,12 +14,14 @@ pub(super) struct Gather {
 }
 
 /// What stands between two newlines, without its ending.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Text<'a> {
     pub(super) bytes: &'a [u8],
     /// All of the line. Of one that is too long each part is handed out, and none is whole: its
     /// middle must not pass for a line.
     pub(super) whole: bool,
+    /// It begins where the line does.
+    pub(super) front: bool,
 }
 
 impl Gather {
@@ -28,20 +31,20 @@ impl Gather {
         for piece in bytes.split_inclusive(|&byte| byte == b'\n') {
             let ends = piece.ends_with(b"\n");
             if ends && self.line.is_empty() && piece.len() <= LINE_LEN_MAX {
-                each(Text { bytes: wire::text(piece), whole: !self.cut });
+                each(Text { bytes: wire::text(piece), whole: !self.cut, front: !self.cut });
                 self.cut = false;
                 continue;
             }
             for part in piece.chunks(LINE_LEN_MAX) {
                 if self.line.len() + part.len() > LINE_LEN_MAX {
-                    each(Text { bytes: &self.line, whole: false });
+                    each(Text { bytes: &self.line, whole: false, front: !self.cut });
                     self.line.clear();
                     self.cut = true;
                 }
                 self.line.extend_from_slice(part);
             }
             if ends {
-                each(Text { bytes: wire::text(&self.line), whole: !self.cut });
+                each(Text { bytes: wire::text(&self.line), whole: !self.cut, front: !self.cut });
                 self.line.clear();
                 self.cut = false;
             }
@@ -52,7 +55,7 @@ impl Gather {
     pub(super) fn end(&mut self, each: impl FnOnce(Text<'_>)) {
         let line = std::mem::take(&mut self.line);
         if !line.is_empty() {
-            each(Text { bytes: &line, whole: false });
+            each(Text { bytes: &line, whole: false, front: !self.cut });
         }
         self.cut = false;
     }

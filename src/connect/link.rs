@@ -50,6 +50,8 @@ pub(super) struct Link {
     state: State,
     /// Since when there is no link, where there was one.
     away_since: Option<Instant>,
+    /// Rounds that were waited for since the link was up last.
+    tries: u64,
 }
 
 impl Link {
@@ -63,8 +65,8 @@ impl Link {
     ) -> Self {
         assert!(!addresses.is_empty(), "a server has an address");
         let state = State::Dialing;
-        let (at, failed, away_since) = (0, 0, None);
-        Link { server, addresses, at, failed, from, timeout, backoff, state, away_since }
+        let (at, failed, away_since, tries) = (0, 0, None, 0);
+        Link { server, addresses, at, failed, from, timeout, backoff, state, away_since, tries }
     }
 
     /// The dial that is wanted now.
@@ -102,6 +104,7 @@ impl Link {
         });
         self.state = State::Up(peer, now);
         self.failed = 0;
+        self.tries = 0;
         again
     }
 
@@ -152,10 +155,35 @@ impl Link {
         match self.backoff.as_mut().and_then(Backoff::next) {
             Some(wait) => {
                 self.state = State::Waiting(now + wait);
+                self.tries += 1;
                 Next::Wait(format!("{line}; trying again in {} s", seconds(wait)))
             }
             None => Next::Over(line),
         }
+    }
+
+    /// How it stands, for a row of status: the address, and what is done where the link is down. And
+    /// when that will be something else by itself: seconds are counted down.
+    pub(super) fn status(&self, now: Instant) -> (String, Option<Instant>) {
+        let place = self.place();
+        match self.state {
+            State::Up(..) => (place, None),
+            State::Dialing if self.tries == 0 => (format!("{place}  connecting"), None),
+            State::Dialing => (format!("{place}  reconnecting, try {}", self.tries), None),
+            State::Waiting(until) => {
+                let left = until.saturating_duration_since(now);
+                let rest = left.as_nanos().saturating_sub(1) / 1_000_000_000;
+                let rest = Duration::from_secs(u64::try_from(rest).unwrap_or(u64::MAX));
+                let (tries, seconds) = (self.tries, rest.as_secs() + 1);
+                let changes = (!rest.is_zero()).then(|| until - rest);
+                (format!("{place}  link down, try {tries} in {seconds} s"), changes)
+            }
+        }
+    }
+
+    /// The address that is dialed or connected.
+    pub(super) fn address(&self) -> SocketAddr {
+        self.addresses[self.at]
     }
 
     /// The server as it was typed, and behind it the address where that says more.
@@ -215,6 +243,25 @@ mod tests {
         assert_eq!(port(&link.dial()), 2);
         let told = link.opened(PEER, now + Duration::from_millis(1_500));
         assert_eq!(told.as_deref(), Some("connected again to two (127.0.0.1:2), 1.5 s away"));
+    }
+
+    #[test]
+    fn the_status_counts_the_seconds_and_the_tries() {
+        let (mut link, now) = (link(Some(Backoff::new(1, None))), Instant::now());
+        link.dial();
+        let place = "two (127.0.0.1:1)";
+        assert_eq!(link.status(now), (format!("{place}  connecting"), None));
+        link.opened(PEER, now);
+        assert_eq!(link.status(now), (place.to_owned(), None));
+        link.lost("reset", now);
+        link.state = State::Waiting(now + Duration::from_millis(2_500));
+        let next = now + Duration::from_millis(500);
+        assert_eq!(link.status(now), (format!("{place}  link down, try 1 in 3 s"), Some(next)));
+        assert_eq!(link.status(next).0, format!("{place}  link down, try 1 in 2 s"));
+        let last = now + Duration::from_millis(1_500);
+        assert_eq!(link.status(last), (format!("{place}  link down, try 1 in 1 s"), None));
+        link.dial();
+        assert_eq!(link.status(last).0, format!("{place}  reconnecting, try 1"));
     }
 
     #[test]

@@ -1,11 +1,14 @@
 //! `reactor connect`: a peer of a chat server, or the client of an echo.
 
 mod backoff;
+mod chat_pings;
 mod client;
 mod datagrams;
+mod figures;
 mod gather;
+mod ignore;
 mod link;
-mod outgoing;
+mod pace;
 mod screen;
 mod session;
 mod transcript;
@@ -20,11 +23,15 @@ use crate::probes::Audience;
 use crate::reactor::Reactor;
 use crate::secret::Secret;
 use crate::wire::Protocol;
+pub use chat_pings::ChatPingOptions;
+use chat_pings::ChatPings;
 use client::Client;
 use datagrams::DatagramClient;
 pub use datagrams::{JsonTo, PingOptions, ProbeOptions};
+use figures::JsonFile;
+use screen::Screen;
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::io::{self, Write};
+use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -45,6 +52,8 @@ pub struct Options {
     pub addresses: Vec<SocketAddr>,
     /// Datagrams instead of a stream, and how.
     pub udp: Option<ProbeOptions>,
+    /// Nothing but pings of the chat.
+    pub chat_pings: Option<ChatPingOptions>,
     /// What a message is.
     pub protocol: Protocol,
     /// In raw: how long the next line waits for an answer; none for ever.
@@ -65,6 +74,41 @@ pub struct Options {
     pub secret_file: Option<PathBuf>,
     /// stdout is a terminal: bytes are made visible before they reach it.
     pub stdout_is_terminal: bool,
+    /// stdin is one too, and it can move its cursor: keys are read one by one, and a line to type
+    /// stands at the bottom.
+    pub terminal: bool,
+    /// What is shown there is coloured.
+    pub color: bool,
+    /// What gives the time of the day, in front of each line that is shown.
+    pub timestamps: Option<fn() -> String>,
+}
+
+#[cfg(test)]
+impl Options {
+    /// A chat behind two addresses, and pipes.
+    pub(crate) fn default_for_tests() -> Self {
+        let addresses = [1, 2].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
+        Options {
+            name: None,
+            server: "two".to_owned(),
+            addresses: addresses.to_vec(),
+            udp: None,
+            chat_pings: None,
+            protocol: Protocol::Chat,
+            turn_timeout: None,
+            eof: Eof::HalfClose,
+            connect_timeout: CONNECT_TIMEOUT,
+            bind: None,
+            reconnect: None,
+            asks_rtt: false,
+            transcript: None,
+            secret_file: None,
+            stdout_is_terminal: false,
+            terminal: false,
+            color: false,
+            timestamps: None,
+        }
+    }
 }
 
 /// What the end of stdin means.
@@ -154,9 +198,16 @@ pub fn run<O: Os>(mut os: O, options: &Options, log: &LogQueue) -> Result<Ended,
     let secret = secret.transpose().map_err(Error::Link)?;
     let mut reactor = Reactor::new(os, log.clone());
     if let Some(probes) = &options.udp {
-        run_datagrams(reactor, options, probes)
+        run_datagrams(reactor, options, probes, log)
+    } else if let Some(pings) = &options.chat_pings {
+        let json = JsonFile::create(Some(&pings.pings))?;
+        let mut client = ChatPings::new(options, pings, Screen::new(options, log), run_id());
+        reactor.open_console(&mut client)?;
+        reactor.run(&mut client)?;
+        json.write(|| client.json())?;
+        client.outcome()
     } else {
-        let mut client = Client::new(options);
+        let mut client = Client::new(options, log);
         if let Some(path) = &options.transcript {
             let failed = |error| Error::Link(format!("open {}: {error}", path.display()));
             reactor.open_transcript(path, &mut client).map_err(failed)?;
@@ -168,6 +219,11 @@ pub fn run<O: Os>(mut os: O, options: &Options, log: &LogQueue) -> Result<Ended,
     }
 }
 
+/// What names one run among others.
+fn run_id() -> u64 {
+    RandomState::new().build_hasher().finish()
+}
+
 /// The sizes that a datagram of our own may have.
 pub const PING_LENS: RangeInclusive<usize> = datagrams::PING_LEN_MIN..=datagrams::DATAGRAM_LEN_MAX;
 
@@ -175,6 +231,7 @@ fn run_datagrams<O: Os>(
     mut reactor: Reactor<O>,
     options: &Options,
     probes: &ProbeOptions,
+    log: &LogQueue,
 ) -> Result<Ended, Error> {
     let mut to = options.addresses[0];
     if to.ip().is_unspecified() {
@@ -184,27 +241,16 @@ fn run_datagrams<O: Os>(
             SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
         });
     }
-    // Made before anything is sent: a path that cannot be written is told at once.
-    let json = match probes.pings.as_ref().and_then(|pings| pings.json.as_ref()) {
-        Some(JsonTo::File(path)) => {
-            let failed = |error| Error::Link(format!("--json {}: {error}", path.display()));
-            Some((std::fs::File::create(path).map_err(failed)?, failed))
-        }
-        _ => None,
-    };
+    let json = JsonFile::create(probes.pings.as_ref())?;
     let any: SocketAddr =
         if to.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0u16; 8], 0).into() };
     let broadcast = to.is_ipv4() && probes.audience == Audience::Many;
     reactor
         .bind_udp(any, broadcast)
         .map_err(|error| Error::Link(format!("bind udp {any}: {error}")))?;
-    let run_id = RandomState::new().build_hasher().finish();
-    let mut client = DatagramClient::new(to, probes, options.stdout_is_terminal, run_id);
+    let mut client = DatagramClient::new(to, probes, Screen::new(options, log), run_id());
     reactor.open_console(&mut client)?;
     reactor.run(&mut client)?;
-    if let Some((mut file, failed)) = json {
-        let json = client.json(&client.summary()).unwrap_or_default();
-        file.write_all(json.as_bytes()).map_err(failed)?;
-    }
+    json.write(|| client.json())?;
     client.outcome()
 }

@@ -1,167 +1,157 @@
-//! What goes to stdout: one bounded buffer. On a terminal a peer's bytes are made visible first,
-//! so that they cannot move the cursor, recolour the screen or reverse the reading order; into a
-//! pipe they go untouched.
+//! What goes to stdout: on a terminal a peer's bytes are made visible first, so that they cannot move
+//! the cursor, recolour the screen or reverse the reading order; into a pipe they go untouched.
 
-use super::outgoing::Outgoing;
-use crate::handler::Slices;
+use super::Options;
+use crate::log_queue::LogQueue;
+use crate::terminal::seat::Seat;
+use crate::terminal::{self, Kind};
 use crate::visible::visible_into;
-use crate::wire;
-
-/// No more is taken in while the screen holds so much: one read.
-const SCREEN_BYTES: usize = 64 * 1024;
+use crate::wire::{self, LINE_LEN_MAX};
 
 /// Bytes on their way to stdout.
 pub(super) struct Screen {
     terminal: bool,
-    outgoing: Outgoing,
-    /// What was shown of the stream ends within a line.
-    within: bool,
+    /// stdin is one too, and it can move its cursor: keys are read one by one.
+    pub(super) keys: bool,
+    pub(super) seat: Seat,
 }
 
 impl Screen {
-    pub(super) fn new(terminal: bool) -> Self {
-        Screen { terminal, outgoing: Outgoing::default(), within: false }
+    pub(super) fn new(options: &Options, log: &LogQueue) -> Self {
+        let seat = terminal::Options {
+            prompt: "> ".to_owned(),
+            line_len_max: LINE_LEN_MAX,
+            color: options.color,
+            own: String::new(),
+            stamp: options.timestamps,
+        };
+        let (terminal, keys) = (options.stdout_is_terminal, options.terminal);
+        Screen { terminal, keys, seat: Seat::new(seat, log) }
     }
 
-    /// True where nothing may be shown until something was sent.
+    /// True where whole lines alone are shown, made visible.
+    pub(super) fn is_terminal(&self) -> bool {
+        self.terminal
+    }
+
+    /// True where nothing should be shown until something was sent. Bounded by what is shown at once:
+    /// one read, whose controls made visible take up to eight times as much.
     pub(super) fn is_full(&self) -> bool {
-        self.outgoing.pending().len() >= SCREEN_BYTES
+        self.seat.screen.has_enough()
     }
 
-    /// How much of `bytes` may be shown now: on a terminal whole lines only, for the rest of one may
-    /// begin in the middle of a character.
-    pub(super) fn takes(&self, bytes: &[u8]) -> usize {
-        match bytes.iter().rposition(|&byte| byte == b'\n') {
-            _ if !self.terminal => bytes.len(),
-            Some(end) => end + 1,
-            None if bytes.len() >= SCREEN_BYTES => bytes.len(),
-            None => 0,
+    /// Shows a piece of a stream as it came, with at most one newline, at its end. A note stands
+    /// behind the line's text, before its newline. Not for a terminal.
+    pub(super) fn show_piece(&mut self, piece: &[u8], note: &str) {
+        if note.is_empty() {
+            return self.seat.screen.show(piece, Kind::Text);
         }
-    }
-
-    /// Shows a piece of what `takes` allowed, with at most one newline, at its end. A note stands
-    /// behind the line's text, before its newline.
-    pub(super) fn show_piece(&mut self, piece: &[u8], note: Option<&str>) {
-        let ends = piece.ends_with(b"\n");
-        self.within = !ends;
-        let text = if ends { wire::text(piece) } else { piece };
-        let out = self.outgoing.end();
-        if self.terminal {
-            visible_into(text, out);
-        } else {
-            out.extend_from_slice(text);
-        }
-        if let Some(note) = note {
-            out.extend_from_slice(note.as_bytes());
-        }
-        match (ends, self.terminal) {
-            (false, _) => {}
-            (true, true) => out.push(b'\n'),
-            (true, false) => out.extend_from_slice(&piece[text.len()..]),
-        }
+        let text = wire::text(piece);
+        let noted = [text, note.as_bytes(), &piece[text.len()..]].concat();
+        self.seat.screen.show(&noted, Kind::Text);
     }
 
     /// The stream ended and another one will follow: its first line is not to run into this one's.
     pub(super) fn end_line(&mut self) {
-        if std::mem::take(&mut self.within) {
-            self.outgoing.end().push(b'\n');
-        }
+        self.seat.screen.end_line();
     }
 
     /// Shows a message that ends here; on a terminal it stands on a line of its own.
     pub(super) fn show_message(&mut self, message: &[u8]) {
         if self.terminal {
-            self.show_line(message.strip_suffix(b"\n").unwrap_or(message));
+            self.show_line(message.strip_suffix(b"\n").unwrap_or(message), Kind::Text);
         } else {
-            self.outgoing.end().extend_from_slice(message);
+            self.seat.screen.show(message, Kind::Text);
         }
     }
 
     /// Shows a text as a line.
-    pub(super) fn show_line(&mut self, text: &[u8]) {
+    pub(super) fn show_line(&mut self, text: &[u8], kind: Kind) {
+        let mut line = Vec::with_capacity(text.len() + 1);
         if self.terminal {
-            visible_into(text, self.outgoing.end());
+            visible_into(text, &mut line);
         } else {
-            self.outgoing.end().extend_from_slice(text);
+            line.extend_from_slice(text);
         }
-        self.outgoing.end().push(b'\n');
-    }
-
-    pub(super) fn pending<'a>(&'a self, slices: &mut Slices<'a>) {
-        slices.push(self.outgoing.pending());
-    }
-
-    pub(super) fn sent(&mut self, n: usize) {
-        self.outgoing.sent(n);
+        line.push(b'\n');
+        self.seat.screen.show(&line, kind);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::handler::Slices;
+    use crate::terminal::SCREEN_BYTES;
 
-    fn shown(screen: &Screen) -> String {
+    fn shown(screen: &mut Screen) -> String {
         let mut slices = Slices::new();
-        screen.pending(&mut slices);
+        screen.seat.pending(&mut slices, |_| {});
         slices.runs().iter().map(|run| String::from_utf8_lossy(run).into_owned()).collect()
     }
 
-    fn show_stream(screen: &mut Screen, bytes: &[u8]) -> usize {
-        let taken = screen.takes(bytes);
-        let pieces = bytes[..taken].split_inclusive(|&byte| byte == b'\n');
-        pieces.for_each(|piece| screen.show_piece(piece, None));
-        taken
+    fn screen(terminal: bool) -> Screen {
+        let options = Options { stdout_is_terminal: terminal, ..Options::default_for_tests() };
+        Screen::new(&options, &LogQueue::new())
     }
 
     #[test]
     fn a_terminal_sees_control_bytes_and_a_pipe_gets_them() {
-        let mut terminal = Screen::new(true);
-        assert_eq!(show_stream(&mut terminal, b"a\x1b[2J\r\nrest"), 7);
-        assert_eq!(shown(&terminal), "a\\x1b[2J\n");
-        let mut pipe = Screen::new(false);
-        assert_eq!(show_stream(&mut pipe, b"a\x1b[2J\r\nrest"), 11);
-        assert_eq!(shown(&pipe), "a\x1b[2J\r\nrest");
+        let mut terminal = screen(true);
+        terminal.show_line(b"a\x1b[2J", Kind::Chat);
+        assert_eq!(shown(&mut terminal), "a\\x1b[2J\n");
+        let mut pipe = screen(false);
+        pipe.show_piece(b"a\x1b[2J\r\n", "");
+        pipe.show_piece(b"rest", "");
+        assert_eq!(shown(&mut pipe), "a\x1b[2J\r\nrest");
     }
 
     #[test]
     fn a_stdout_that_is_slower_than_the_server_takes_no_more_than_a_few_reads() {
-        for terminal in [false, true] {
-            let mut screen = Screen::new(terminal);
-            for _ in 0..1_000 {
-                while !screen.is_full() {
-                    show_stream(&mut screen, &[b'\n'; SCREEN_BYTES]);
-                }
-                screen.sent(4_096);
-                let kept = screen.outgoing.end().capacity();
-                assert!(kept <= 8 * SCREEN_BYTES, "{kept} bytes are kept");
+        let mut screen = screen(false);
+        for _ in 0..1_000 {
+            while !screen.is_full() {
+                screen.show_piece(&[b'x'; SCREEN_BYTES], "");
             }
+            let pending = shown(&mut screen).len();
+            assert!(pending <= 4 * SCREEN_BYTES, "{pending} bytes are kept");
+            screen.seat.sent(4_096);
         }
     }
 
     #[test]
     fn a_note_stands_before_the_newline_and_a_stream_that_follows_on_a_line_of_its_own() {
-        for (terminal, wanted) in
-            [(false, "pong in 1 ms\r\nrest\nnext"), (true, "pong in 1 ms\nrest\nnext")]
-        {
-            let mut screen = Screen::new(terminal);
-            screen.show_piece(b"pong\r\n", Some(" in 1 ms"));
-            screen.end_line();
-            screen.show_piece(b"rest", None);
-            screen.end_line();
-            screen.show_piece(b"next", None);
-            assert_eq!(shown(&screen), wanted);
-        }
+        let mut screen = screen(false);
+        screen.show_piece(b"pong\r\n", " in 1 ms");
+        screen.end_line();
+        screen.show_piece(b"rest", "");
+        screen.end_line();
+        screen.show_piece(b"next", "");
+        assert_eq!(shown(&mut screen), "pong in 1 ms\r\nrest\nnext");
     }
 
     #[test]
     fn a_message_without_newline_stands_on_its_own_line_on_a_terminal_only() {
-        let mut terminal = Screen::new(true);
+        let mut terminal = screen(true);
         terminal.show_message(b"one");
         terminal.show_message(b"two\n");
-        assert_eq!(shown(&terminal), "one\ntwo\n");
-        let mut pipe = Screen::new(false);
+        assert_eq!(shown(&mut terminal), "one\ntwo\n");
+        let mut pipe = screen(false);
         pipe.show_message(b"one");
         pipe.show_message(b"two");
-        assert_eq!(shown(&pipe), "onetwo");
+        assert_eq!(shown(&mut pipe), "onetwo");
+    }
+
+    #[test]
+    fn a_time_stands_in_front_of_each_line_whatever_pieces_it_comes_in() {
+        let options =
+            Options { timestamps: Some(|| "12:00:00".to_owned()), ..Options::default_for_tests() };
+        let mut screen = Screen::new(&options, &LogQueue::new());
+        for piece in ["on", "e\n", "two\n", "th"] {
+            screen.show_piece(piece.as_bytes(), "");
+        }
+        screen.end_line();
+        screen.show_piece(b"x", "");
+        assert_eq!(shown(&mut screen), "12:00:00 one\n12:00:00 two\n12:00:00 th\n12:00:00 x");
     }
 }

@@ -16,6 +16,13 @@ const PINGS_MAX: usize = 16;
 /// line of 16 bytes.
 const ASK_EVERY: Duration = Duration::from_secs(10);
 
+/// When a name that was ours and is taken on a new link is asked for once more: a server closes what
+/// takes nothing after a minute, and so an old connection of ours that is half dead.
+const NAME_AGAIN_AFTER: Duration = Duration::from_secs(65);
+
+/// Where everybody starts who has not been told another room.
+const FIRST_ROOM: &str = "#lobby";
+
 /// The words that the client asks with by itself begin so. A number follows.
 const OWN_WORD: &str = "reactor-rtt-";
 
@@ -51,6 +58,14 @@ pub(super) struct Session {
     asked: Option<String>,
     name: Option<String>,
     room: Option<String>,
+    /// What the server calls us on this connection, a guest's name too.
+    called: Option<String>,
+    /// There was a connection before this one.
+    had_link: bool,
+    /// This one asked for the name again, and has no answer yet.
+    greets: bool,
+    /// When the name is asked for once more.
+    name_at: Option<Instant>,
     /// This connection began with `* you are`.
     greeted: bool,
     begun: bool,
@@ -79,7 +94,9 @@ impl Session {
     }
 
     /// What a new connection begins with: a line for the name, one for the room.
-    pub(super) fn greeting(&self) -> String {
+    pub(super) fn greeting(&mut self) -> String {
+        self.greets = std::mem::replace(&mut self.had_link, true);
+        self.asked.clone_from(&self.name);
         let name = self.name.iter().map(|name| format!("/nick {name}\n"));
         name.chain(self.room.iter().map(|room| format!("/join {room}\n"))).collect()
     }
@@ -91,6 +108,8 @@ impl Session {
         self.pings.clear();
         self.ask_at = None;
         self.rtt = None;
+        self.called = None;
+        self.name_at = None;
     }
 
     /// True where the server's end is not to be answered by a new connection: we said `/quit`, or it
@@ -103,7 +122,10 @@ impl Session {
     pub(super) fn said(&mut self, line: &[u8], now: Instant) {
         let Some(line) = line.first().filter(|&&byte| byte == b'/').map(|_| line) else { return };
         match words::parse(&String::from_utf8_lossy(line), Speaker::Peer) {
-            Parsed::Order(Order::Nick(name)) => self.asked = Some(name.written().to_owned()),
+            Parsed::Order(Order::Nick(name)) => {
+                self.asked = Some(name.written().to_owned());
+                self.name_at = None;
+            }
             Parsed::Order(Order::Quit(_)) => self.quit = true,
             Parsed::Order(Order::Ping(word)) => {
                 let word = visible(word.unwrap_or("")).into_owned();
@@ -125,18 +147,46 @@ impl Session {
             let end = place.find([',', ' ']).unwrap_or(place.len());
             self.room = Some(format!("#{}", &place[..end]));
         } else if let Some(name) = notice.strip_prefix("you are ") {
-            self.called(name, first, now);
+            self.learn_name(name, first, now);
         } else if let Some(word) = notice.strip_prefix("pong") {
             return self.answered(word.strip_prefix(": ").unwrap_or(word), now);
+        } else if let Some(name) = notice.strip_suffix(" is taken") {
+            // The answer to what this connection began with, not to what was typed since.
+            let ours = self.name.as_deref() == Some(name) && self.asked == self.name;
+            let asked = std::mem::take(&mut self.greets);
+            self.name_at = (self.greeted && ours && asked).then_some(now + NAME_AGAIN_AFTER);
         } else if LAST_WORDS.contains(&notice) || notice.starts_with("kicked: ") {
             self.shut_out = true;
         }
         Heard::Line
     }
 
-    /// When a ping of the client's own is due.
+    /// When the client has to say something by itself.
     pub(super) fn due(&self) -> Option<Instant> {
-        self.ask_at
+        [self.ask_at, self.name_at].into_iter().flatten().min()
+    }
+
+    /// The line that asks for the name once more, where that is due; [`Session::asked_name`] must
+    /// follow when it has gone on its way.
+    pub(super) fn own_nick(&mut self, now: Instant) -> Option<String> {
+        self.name_at.filter(|&at| at <= now)?;
+        self.name_at = Some(now + ASK_EVERY);
+        self.name.as_ref().map(|name| format!("/nick {name}\n"))
+    }
+
+    /// What `own_nick` gave is on its way.
+    pub(super) fn asked_name(&mut self) {
+        self.name_at = None;
+    }
+
+    /// What the server calls us, where it is a chat.
+    pub(super) fn called(&self) -> Option<&str> {
+        self.called.as_deref()
+    }
+
+    /// The room that we are in, where it is a chat.
+    pub(super) fn room(&self) -> Option<&str> {
+        self.greeted.then(|| self.room.as_deref().unwrap_or(FIRST_ROOM))
     }
 
     /// A ping of the client's own, where one is due: a line, which [`Session::asked`] must follow
@@ -162,15 +212,20 @@ impl Session {
         self.rtt
     }
 
-    fn called(&mut self, name: &str, first: bool, now: Instant) {
+    fn learn_name(&mut self, name: &str, first: bool, now: Instant) {
         if first {
             self.greeted = true;
             self.ask_at = self.asks_by_itself.then_some(now);
         }
         // A peer that is muted is told `* you are muted`; so is one that asked to be called so.
         let asked = self.asked.as_ref().is_some_and(|asked| asked.eq_ignore_ascii_case(name));
-        if self.greeted && (name != "muted" || asked) && names::check(name).is_ok() {
+        if !self.greeted || (name == "muted" && !asked) || names::check_called(name).is_err() {
+            return;
+        }
+        self.called = Some(name.to_owned());
+        if names::check(name).is_ok() {
             self.name = Some(name.to_owned());
+            self.greets = false;
         }
     }
 
@@ -227,6 +282,42 @@ mod tests {
         session.heard(b"* say the secret: your first line", now);
         session.heard(b"* you are guest7", now);
         assert_eq!(session.due(), Some(now));
+    }
+
+    #[test]
+    fn a_name_that_an_old_connection_still_holds_is_asked_for_once_more() {
+        let now = Instant::now();
+        let mut session = Session::new(Some("ann".to_owned()), false);
+        let begin = |session: &mut Session| {
+            session.greeting();
+            session.heard(b"* you are guest7", now);
+            session.heard(b"* ann is taken", now);
+            session.due()
+        };
+        assert_eq!(begin(&mut session), None, "somebody else's from the start");
+        session.lost();
+        let due = begin(&mut session).expect("it was ours before");
+        assert_eq!(session.own_nick(now), None);
+        assert_eq!(session.own_nick(due).as_deref(), Some("/nick ann\n"));
+        session.asked_name();
+        session.heard(b"* ann is taken", due);
+        assert_eq!(session.due(), None, "once");
+        session.lost();
+        begin(&mut session);
+        session.said(b"/nick eve", now);
+        assert_eq!(session.due(), None, "another one is wanted by now");
+    }
+
+    #[test]
+    fn the_name_and_the_room_of_a_guest_are_known_too() {
+        let now = Instant::now();
+        let mut session = greeted(false, now);
+        assert_eq!((session.called(), session.room()), (Some("guest7"), Some("#lobby")));
+        session.heard(b"* you are muted", now);
+        session.heard(b"* you are in #tea, 2 members", now);
+        assert_eq!((session.called(), session.room()), (Some("guest7"), Some("#tea")));
+        session.lost();
+        assert_eq!((session.called(), session.room()), (None, None));
     }
 
     #[test]

@@ -2,8 +2,8 @@
 //! one more connection of the loop, so neither a slow nor a full disk holds anybody up. What finds
 //! no room is counted, and the count is a line of the transcript too.
 
-use super::outgoing::Outgoing;
 use crate::handler::{PeerId, Slices};
+use crate::outgoing::Outgoing;
 use crate::visible::visible_into;
 
 /// What may wait for the file: four of the longest lines. Controls made visible take up to eight

@@ -1,8 +1,8 @@
 //! Bytes on their way to the server, whichever connection takes them: pure. What was read and not
 //! sent outlives a link that is lost; of a line that was cut by the loss nothing more is sent.
 
-use super::outgoing::Outgoing;
 use crate::handler::Slices;
+use crate::outgoing::Outgoing;
 
 /// Two queues, the first before the second.
 ///

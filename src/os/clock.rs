@@ -5,6 +5,11 @@ pub fn utc_now() -> String {
     jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
+/// Now on the clock of this place, to the second: `18:10:58`. Where no zone is set up, UTC.
+pub fn local_time() -> String {
+    jiff::Zoned::now().strftime("%H:%M:%S").to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -14,5 +19,11 @@ mod tests {
         let now = utc_now();
         assert_eq!(now.len(), "2026-11-22T17:10:58Z".len(), "{now}");
         assert!(now.parse::<jiff::Timestamp>().is_ok(), "{now}");
+    }
+
+    #[test]
+    fn the_local_time_has_hours_minutes_and_seconds() {
+        let now = local_time();
+        assert!(now.parse::<jiff::civil::Time>().is_ok() && now.len() == 8, "{now}");
     }
 }

@@ -7,6 +7,7 @@ use crate::chat::Said;
 use crate::chat::words::{self, Parsed, Speaker};
 use crate::handler::{Action, PeerId, Taken};
 use crate::terminal::Typed;
+use crate::terminal::seat::{Heard, Seat, take_keys};
 use crate::wire::{self, Lines, Protocol};
 use std::time::Instant;
 
@@ -14,53 +15,42 @@ impl Server {
     /// Whether the console's input is to be read: not behind its end, nor while its screen is full
     /// of what was typed.
     pub(super) fn takes_keys(&mut self) -> bool {
-        self.console.as_mut().is_some_and(Console::takes_keys)
+        self.seat().is_some_and(Seat::takes_keys)
+    }
+
+    pub(super) fn seat(&mut self) -> Option<&mut Seat> {
+        self.console.as_mut().map(|console| &mut console.seat)
     }
 
     /// Keys of a terminal; lines that it edited itself, while it was another job's, read as keys too.
     pub(super) fn receive_keys(&mut self, peer: PeerId, bytes: &[u8], now: Instant) -> Taken {
-        let mut consumed = 0;
-        while consumed < bytes.len() {
-            let Some(console) = self.console.as_mut() else { break };
-            if !console.takes_keys() {
-                return Taken { consumed, hold: true };
-            }
-            let (used, typed) = console.screen.keys(&bytes[consumed..]);
-            consumed += used;
+        take_keys(self, bytes, Server::seat, |server, typed| {
             match typed {
-                Some(Typed::Line(line)) => {
-                    if !self.hear_word(peer, line.as_bytes(), now) {
-                        if let Some(console) = &mut self.console {
-                            console.screen.put_back(line);
-                        }
-                        return Taken { consumed: consumed - 1, hold: self.chat.holds(peer) };
-                    }
-                    if let Some(console) = &mut self.console {
-                        console.show_typed(&line);
-                    }
-                    self.show_status();
+                Typed::Line(line) if !server.hear_word(peer, line.as_bytes(), now) => {
+                    return Heard::Later { hold: server.chat.holds(peer) };
                 }
-                Some(Typed::TooLong) => self.tell_too_long(),
-                Some(Typed::End) => {
-                    // As the end of a pipe: the words end, not the server, nor what is shown.
-                    console.end();
-                    self.actions.push_back(Action::Terminal(false));
-                    return Taken { consumed: bytes.len(), hold: true };
+                Typed::Line(line) => {
+                    if let Some(console) = &mut server.console {
+                        console.show_typed(line);
+                    }
+                    server.show_status();
                 }
-                None => {}
+                Typed::TooLong => server.tell_too_long(),
+                // As the end of a pipe: the words end, not the server, nor what is shown.
+                Typed::End => server.actions.push_back(Action::Terminal(false)),
             }
-        }
-        Taken { consumed, hold: false }
+            Heard::Done
+        })
     }
 
     /// What stood behind the last newline when the input ended. False where the room is full.
     pub(super) fn hear_rest(&mut self, peer: PeerId, rest: &[u8], now: Instant) -> bool {
         let Some(console) = &mut self.console else { return true };
-        let line = console.screen.unfinished().into_bytes();
+        let line = console.seat.screen.unfinished().into_bytes();
         let rest = if line.is_empty() { console.refused.rest(rest) } else { &line };
         let heard = rest.is_empty() || self.hear_word(peer, rest, now) || !self.chat.holds(peer);
         if !heard && let Some(console) = &mut self.console {
-            console.screen.put_back(String::from_utf8_lossy(&line).into_owned());
+            console.seat.screen.put_back(String::from_utf8_lossy(&line).into_owned());
         }
         heard
     }
@@ -150,6 +140,6 @@ impl Server {
         } else {
             parts.push(protocol.word().to_owned());
         }
-        console.screen.set_status(&parts.join("  "));
+        console.seat.screen.set_status(&parts.join("  "));
     }
 }

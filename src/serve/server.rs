@@ -247,7 +247,7 @@ impl Server {
             self.chat.tell_all("the server is stopping");
             // A stdout that nobody reads must not hold the stop up.
             if let Some(console) = &mut self.console {
-                console.screen.hide();
+                console.seat.screen.hide();
                 let (peer, why) = (console.peer, CloseReason::Stopping);
                 self.actions.push_back(Action::Finish { peer, why, within: CONSOLE_FLUSH });
             }
@@ -264,7 +264,7 @@ impl Handler for Server {
             self.show_status();
             return;
         }
-        let console = Console::new(peer, &self.options, now);
+        let console = Console::new(peer, &self.options, &self.log, now);
         self.chat.join_console(peer, console.talks());
         self.console = Some(console);
         if self.options.terminal {
@@ -373,14 +373,14 @@ impl Handler for Server {
 
     fn next_deadline(&self) -> Option<Instant> {
         // A line that was logged behind the last look is shown at once: its moment is past.
-        let shown = self.console.as_ref().and_then(|console| console.shows_at(&self.log));
+        let shown = self.console.as_ref().and_then(|console| console.seat.shows_at());
         let own = self.hints.next().into_iter().chain(shown).chain(self.gate.next_deadline());
         own.chain(self.chat.next_deadline()).min()
     }
 
     fn screen(&mut self, screen: Screen) {
-        if let Some(console) = &mut self.console {
-            console.on_screen(screen);
+        if let Some(seat) = self.seat() {
+            seat.on_screen(screen);
         }
     }
 
@@ -394,7 +394,7 @@ impl Handler for Server {
 
     fn next_dirty(&mut self) -> Option<PeerId> {
         if let Some(console) = &mut self.console
-            && console.wants_look(&self.log)
+            && console.seat.wants_look()
         {
             return Some(console.peer);
         }
@@ -407,9 +407,7 @@ impl Handler for Server {
 
     fn pending<'a>(&'a mut self, peer: PeerId, slices: &mut Slices<'a>) {
         match &mut self.console {
-            Some(console) if console.peer == peer => {
-                console.pending(&mut self.chat, &self.log, slices)
-            }
+            Some(console) if console.peer == peer => console.pending(&mut self.chat, slices),
             _ => self.chat.pending(peer, slices),
         }
     }
@@ -417,7 +415,7 @@ impl Handler for Server {
     fn sent(&mut self, peer: PeerId, n: usize, _now: Instant) {
         match &mut self.console {
             Some(console) if console.peer == peer => {
-                if console.sent(n) {
+                if console.seat.sent(n) {
                     self.actions.push_back(Action::Resume(peer));
                 }
             }

@@ -12,8 +12,10 @@ pub mod editor;
 pub mod keys;
 pub mod paint;
 mod prompt;
+pub mod seat;
 
 use crate::handler::{Screen, Slices};
+use crate::outgoing::Outgoing;
 use editor::{Edited, Editor};
 use keys::{Key, Keys};
 use prompt::{Drawn, input_row, push_cut};
@@ -48,6 +50,21 @@ pub struct Options {
     pub color: bool,
     /// Whose lines are one's own: the name in `<name> text`.
     pub own: String,
+    /// What stands in front of each line: the time of the day. Log lines have their own.
+    pub stamp: Option<fn() -> String>,
+}
+
+/// What a line is, for how it is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Of a chat: names and notices are coloured.
+    Chat,
+    /// The program's own word to who sits there.
+    Told,
+    /// Anything: shown as it is.
+    Text,
+    /// Of the log, which has a time of its own.
+    Log,
 }
 
 /// What was typed.
@@ -79,10 +96,10 @@ pub struct Terminal {
     stale: bool,
     /// Something is to be written that nobody was told of.
     news: bool,
-    out: Vec<u8>,
-    /// So many bytes of `out` are written.
-    sent: usize,
-    /// Bytes of own lines in `out`.
+    out: Outgoing,
+    /// What was shown while the window was not ours ends within a line.
+    within: bool,
+    /// Bytes of own lines in `out`, or more.
     echoed: usize,
 }
 
@@ -100,8 +117,8 @@ impl Terminal {
             drawn: None,
             stale: false,
             news: false,
-            out: Vec::new(),
-            sent: 0,
+            out: Outgoing::default(),
+            within: false,
             echoed: 0,
         }
     }
@@ -138,7 +155,7 @@ impl Terminal {
     pub fn hide(&mut self) {
         self.erase();
         if std::mem::take(&mut self.paste) {
-            self.out.extend_from_slice(PASTE_OFF);
+            self.out.end().extend_from_slice(PASTE_OFF);
             self.news = true;
         }
         self.hidden = true;
@@ -182,35 +199,63 @@ impl Terminal {
     }
 
     /// Shows whole lines of visible text, each with its newline, above the rows at the bottom. While
-    /// the terminal is not ours they may be anything, and go out as they are.
-    pub fn show(&mut self, lines: &[u8]) {
+    /// the terminal is not ours they may be anything, newline or not, and go out as they are.
+    pub fn show(&mut self, lines: &[u8], kind: Kind) {
         self.news = true;
-        if self.columns.is_none() {
-            return self.out.extend_from_slice(lines);
+        let ours = self.columns.is_some();
+        if ours {
+            self.erase();
         }
-        self.erase();
         for line in lines.split_inclusive(|&byte| byte == b'\n') {
+            if !self.within && kind != Kind::Log {
+                self.stamp();
+            }
+            if !ours {
+                self.within = !line.ends_with(b"\n");
+                self.out.end().extend_from_slice(line);
+                continue;
+            }
             let line = line.strip_suffix(b"\n").unwrap_or(line);
-            if self.options.color {
-                paint::chat_line(line, &self.options.own, &mut self.out);
-            } else {
-                self.out.extend_from_slice(line);
+            match kind {
+                Kind::Chat if self.options.color => {
+                    paint::chat_line(line, &self.options.own, self.out.end());
+                }
+                Kind::Told if self.options.color => {
+                    paint::styled(paint::NOTICE, line, self.out.end());
+                }
+                _ => self.out.end().extend_from_slice(line),
             }
             // Raw mode may have taken the terminal's own CR away, and a second one does no harm.
-            self.out.extend_from_slice(b"\r\n");
+            self.out.end().extend_from_slice(b"\r\n");
+        }
+    }
+
+    /// What comes next is to begin on a line of its own.
+    pub fn end_line(&mut self) {
+        if std::mem::take(&mut self.within) {
+            self.out.end().push(b'\n');
+            self.news = true;
         }
     }
 
     /// Shows what was typed and not said to anybody: the prompt and the line.
     pub fn show_typed(&mut self, line: &str) {
         let shown = format!("{}{}\n", self.options.prompt, crate::visible::visible(line));
-        self.show_own(&shown);
+        self.show_own(&shown, Kind::Text);
     }
 
     /// Shows one own line, visible text with its newline.
-    pub fn show_own(&mut self, line: &str) {
+    pub fn show_own(&mut self, line: &str, kind: Kind) {
         self.echoed += line.len();
-        self.show(line.as_bytes());
+        self.show(line.as_bytes(), kind);
+    }
+
+    fn stamp(&mut self) {
+        let Some(stamp) = self.options.stamp.map(|now| now() + " ") else { return };
+        match self.options.color && self.columns.is_some() {
+            true => paint::styled(paint::NOTICE, stamp.as_bytes(), self.out.end()),
+            false => self.out.end().extend_from_slice(stamp.as_bytes()),
+        }
     }
 
     /// What stands in the row above the line being typed; none where it is empty.
@@ -241,16 +286,15 @@ impl Terminal {
 
     /// True where all that was shown is written: the moment to give more text.
     pub fn is_empty(&self) -> bool {
-        self.sent == self.out.len()
+        self.out.pending().is_empty()
     }
 
     /// True where text enough waits ([`SCREEN_BYTES`]); more is taken, but should not be given.
     pub fn has_enough(&self) -> bool {
-        self.out.len() - self.sent >= SCREEN_BYTES
+        self.out.pending().len() >= SCREEN_BYTES
     }
 
-    /// True where own lines wait that the screen does not take: leave keys alone until
-    /// [`is_empty`](Self::is_empty).
+    /// True where own lines wait that the screen does not take: leave keys alone until it does.
     pub fn is_full(&self) -> bool {
         self.echoed >= ECHO_BYTES_MAX
     }
@@ -262,16 +306,15 @@ impl Terminal {
             self.draw();
         }
         self.news = false;
-        slices.push(&self.out[self.sent..]);
+        slices.push(self.out.pending());
     }
 
     /// So many bytes of them were written.
     pub fn sent(&mut self, n: usize) {
-        self.sent += n;
+        self.out.sent(n);
+        self.echoed = self.echoed.min(self.out.pending().len());
         if self.is_empty() {
-            self.out = Vec::new();
-            self.sent = 0;
-            self.echoed = 0;
+            self.out = Outgoing::default();
         }
     }
 
@@ -298,7 +341,7 @@ impl Terminal {
             Edited::Redraw => {
                 // The row may stand anywhere by now, if another program wrote there.
                 self.drawn = None;
-                self.out.extend_from_slice(b"\x1b[H\x1b[2J");
+                self.out.end().extend_from_slice(b"\x1b[H\x1b[2J");
                 self.change();
             }
             Edited::Entered(line) => {
@@ -316,8 +359,8 @@ impl Terminal {
 
     /// BEL, which moves nothing; one is enough for a screen that is behind.
     fn bell(&mut self) {
-        if self.is_ours() && self.out.last() != Some(&7) {
-            self.out.push(7);
+        if self.is_ours() && self.out.pending().last() != Some(&7) {
+            self.out.end().push(7);
             self.news = true;
         }
     }
@@ -325,12 +368,12 @@ impl Terminal {
     /// Takes the rows at the bottom away, if they stand there: the cursor is where text goes on.
     fn erase(&mut self) {
         let Some(drawn) = self.drawn.take() else { return };
-        self.out.push(b'\r');
+        self.out.end().push(b'\r');
         let above = drawn.rows_above(self.columns.unwrap_or(80));
         if above > 0 {
-            let _ = write!(self.out, "\x1b[{above}A");
+            let _ = write!(self.out.end(), "\x1b[{above}A");
         }
-        self.out.extend_from_slice(b"\x1b[J");
+        self.out.end().extend_from_slice(b"\x1b[J");
         self.news = true;
     }
 
@@ -342,27 +385,27 @@ impl Terminal {
         }
         self.erase();
         if !std::mem::replace(&mut self.paste, true) {
-            self.out.extend_from_slice(PASTE_ON);
+            self.out.end().extend_from_slice(PASTE_ON);
         }
-        self.out.extend_from_slice(WRAP_OFF);
+        self.out.end().extend_from_slice(WRAP_OFF);
         let mut status = String::new();
         let width = push_cut(&mut status, &self.status, columns.saturating_sub(1));
         if width > 0 {
             match self.options.color {
-                true => paint::styled(paint::NOTICE, status.as_bytes(), &mut self.out),
-                false => self.out.extend_from_slice(status.as_bytes()),
+                true => paint::styled(paint::NOTICE, status.as_bytes(), self.out.end()),
+                false => self.out.end().extend_from_slice(status.as_bytes()),
             }
-            self.out.extend_from_slice(b"\r\n");
+            self.out.end().extend_from_slice(b"\r\n");
         }
         let row =
             input_row(&self.options.prompt, self.editor.text(), self.editor.cursor(), columns);
-        self.out.extend_from_slice(row.before.as_bytes());
+        self.out.end().extend_from_slice(row.before.as_bytes());
         if !row.after.is_empty() {
-            self.out.extend_from_slice(SAVE);
-            self.out.extend_from_slice(row.after.as_bytes());
-            self.out.extend_from_slice(BACK);
+            self.out.end().extend_from_slice(SAVE);
+            self.out.end().extend_from_slice(row.after.as_bytes());
+            self.out.end().extend_from_slice(BACK);
         }
-        self.out.extend_from_slice(WRAP_ON);
+        self.out.end().extend_from_slice(WRAP_ON);
         self.drawn = Some(Drawn { status: (width > 0).then_some(width), cursor: row.cursor });
         self.stale = false;
     }

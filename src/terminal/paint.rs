@@ -65,23 +65,61 @@ pub const NOTICE: Style = Style::new().effects(Effects::DIMMED);
 /// The style of the own name.
 pub const OWN: Style = Style::new().effects(Effects::BOLD);
 
-/// Appends one line of a chat, visible text without its newline, with the name at its front
-/// coloured: `<name> text`; a notice (`* text`) is dimmed, anything else stays as it is.
+/// The style of the own name where somebody else says it.
+const MENTION: Style = Style::new().effects(Effects::BOLD.insert(Effects::INVERT));
+
+/// Appends one line of a chat, visible text without its newline, with the name at its front coloured
+/// (`<name> text`, `[name] text`, `[to name] text`), and the own one where others say it. A notice
+/// (`* text`) is dimmed, anything else stays as it is.
 pub fn chat_line(line: &[u8], own: &str, out: &mut Vec<u8>) {
     if line.starts_with(b"* ") {
         return styled(NOTICE, line, out);
     }
-    let name = line.strip_prefix(b"<").and_then(|rest| {
-        let len = memchr::memmem::find(rest, b"> ")?;
-        std::str::from_utf8(&rest[..len]).ok()
-    });
-    let Some(name) = name.filter(|name| !name.is_empty()) else {
+    let Some((front, name, rest)) = std::str::from_utf8(line).ok().and_then(spoken) else {
         return out.extend_from_slice(line);
     };
     let style = if name == own { OWN } else { style_of(name) };
-    out.push(b'<');
+    out.extend_from_slice(front.as_bytes());
     styled(style, name.as_bytes(), out);
-    out.extend_from_slice(&line[1 + name.len()..]);
+    if name == own {
+        out.extend_from_slice(rest.as_bytes());
+    } else {
+        with_mentions(rest, own, out);
+    }
+}
+
+/// What somebody said, cut in three: what stands in front of the name, the name, what follows.
+pub fn spoken(line: &str) -> Option<(&str, &str, &str)> {
+    let (front, end) = match line.as_bytes().first()? {
+        b'<' => (1, "> "),
+        b'[' if line.starts_with("[to ") => (4, "] "),
+        b'[' => (1, "] "),
+        _ => return None,
+    };
+    let len = line[front..].find(end).filter(|&len| len > 0)?;
+    let (name, rest) = line[front..].split_at(len);
+    (!name.contains(' ')).then_some((&line[..front], name, rest))
+}
+
+/// Appends `text` with each `own` in it that is a word by itself, in whatever case of ASCII.
+fn with_mentions(text: &str, own: &str, out: &mut Vec<u8>) {
+    let of_a_name = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_');
+    let (mut done, mut before) = (0, None);
+    for (at, c) in text.char_indices() {
+        if at >= done
+            && !own.is_empty()
+            && !before.is_some_and(of_a_name)
+            && let Some(found) = text.get(at..at + own.len())
+            && found.eq_ignore_ascii_case(own)
+            && !text[at + own.len()..].chars().next().is_some_and(of_a_name)
+        {
+            out.extend_from_slice(&text.as_bytes()[done..at]);
+            styled(MENTION, found.as_bytes(), out);
+            done = at + own.len();
+        }
+        before = Some(c);
+    }
+    out.extend_from_slice(&text.as_bytes()[done..]);
 }
 
 /// Appends `text` in this style.
@@ -133,11 +171,25 @@ mod tests {
             chat_line(line.as_bytes(), "me", &mut out);
             String::from_utf8(out).unwrap()
         };
-        let style = style_of("a b");
-        assert_eq!(painted("<a b> hi > there"), format!("<{style}a b{style:#}> hi > there"));
+        let style = style_of("ab");
+        assert_eq!(painted("<ab> hi > there"), format!("<{style}ab{style:#}> hi > there"));
+        assert_eq!(painted("[to ab] hi"), format!("[to {style}ab{style:#}] hi"));
+        assert_eq!(painted("[ab] hi"), format!("[{style}ab{style:#}] hi"));
         assert_eq!(painted("<me> hi"), format!("<{OWN}me{OWN:#}> hi"));
         assert_eq!(painted("* a joined"), format!("{NOTICE}* a joined{NOTICE:#}"));
         assert_eq!(painted("<> x"), "<> x");
+        assert_eq!(painted("<a b> x"), "<a b> x");
         assert_eq!(painted("<half"), "<half");
+    }
+
+    #[test]
+    fn the_own_name_is_marked_where_others_say_it_as_a_word() {
+        let mut out = Vec::new();
+        chat_line(b"<ab> Me, some me-too and me.", "me", &mut out);
+        let style = style_of("ab");
+        let expected = format!(
+            "<{style}ab{style:#}> {MENTION}Me{MENTION:#}, some me-too and {MENTION}me{MENTION:#}."
+        );
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
     }
 }

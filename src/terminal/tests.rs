@@ -26,6 +26,7 @@ impl Desk {
             line_len_max: 1_000,
             color: false,
             own: "me".into(),
+            stamp: None,
         });
         terminal.screen(Screen::Ours(window(columns, rows)));
         Desk { terminal, screen: blank(rows, columns) }
@@ -80,10 +81,10 @@ fn messages_come_above_the_line_being_typed() {
     let mut desk = Desk::new(40, 10);
     desk.terminal.set_status("here  2 peers");
     assert_eq!(desk.keys("half a"), []);
-    desk.terminal.show(b"one\ntwo\n");
+    desk.terminal.show(b"one\ntwo\n", Kind::Chat);
     assert_eq!(desk.seen(), ["one", "two", "here  2 peers", "> half a"]);
     desk.keys(" line\x1b[D\x1b[D");
-    desk.terminal.show(b"three\n");
+    desk.terminal.show(b"three\n", Kind::Chat);
     assert_eq!(desk.seen(), ["one", "two", "three", "here  2 peers", "> half a line"]);
     assert_eq!(desk.cursor(), (4, 11));
     assert_eq!(desk.keys("\r"), [Typed::Line("half a line".into())]);
@@ -96,7 +97,7 @@ fn at_the_bottom_of_the_screen_the_messages_scroll_and_the_line_stays() {
     desk.terminal.set_status("status");
     desk.keys("typing");
     for n in 0..50 {
-        desk.terminal.show(format!("message {n}\n").as_bytes());
+        desk.terminal.show(format!("message {n}\n").as_bytes(), Kind::Chat);
         desk.flush();
     }
     assert_eq!(desk.seen(), ["message 48", "message 49", "status", "> typing"]);
@@ -106,9 +107,9 @@ fn at_the_bottom_of_the_screen_the_messages_scroll_and_the_line_stays() {
 fn a_message_longer_than_a_row_wraps_above_and_tears_nothing() {
     let mut desk = Desk::new(10, 8);
     desk.keys("typed");
-    desk.terminal.show("0123456789abcdefghij你好\nx\n".as_bytes());
+    desk.terminal.show("0123456789abcdefghij你好\nx\n".as_bytes(), Kind::Chat);
     desk.flush();
-    desk.terminal.show(b"y\n");
+    desk.terminal.show(b"y\n", Kind::Chat);
     let seen = desk.seen();
     assert_eq!(seen.last().unwrap(), "> typed");
     assert_eq!(seen[seen.len() - 3..seen.len() - 1], ["x", "y"]);
@@ -121,7 +122,7 @@ fn any_cut_of_the_writes_shows_the_same_in_the_end() {
         for n in 0..20 {
             desk.keys("你a");
             desk.terminal.set_status(&format!("status {n}"));
-            desk.terminal.show(format!("message {n}\n").as_bytes());
+            desk.terminal.show(format!("message {n}\n").as_bytes(), Kind::Chat);
             desk.keys("\x1b[D\x7f");
             desk.flush_by(most);
         }
@@ -199,7 +200,7 @@ fn a_narrower_window_is_redrawn_without_leftovers() {
     let mut desk = Desk::new(30, 10);
     desk.terminal.set_status("0123456789012345678901234");
     desk.keys("abcdefghijklmnopqrst");
-    desk.terminal.show(b"above\n");
+    desk.terminal.show(b"above\n", Kind::Chat);
     desk.flush();
     desk.screen = blank(10, 10);
     desk.screen.process(b"above\r\n0123456789012345678901234\r\n> abcdefghijklmnopqrst");
@@ -217,7 +218,7 @@ fn a_window_of_one_column_and_one_of_none_break_nothing() {
         desk.terminal.set_status("status");
         desk.terminal.screen(Screen::Ours(window(columns, 1)));
         desk.keys("你好 text");
-        desk.terminal.show(b"message\n");
+        desk.terminal.show(b"message\n", Kind::Chat);
         assert!(desk.seen().contains(&"message".to_owned()));
     }
 }
@@ -230,7 +231,7 @@ fn hidden_nothing_is_left_but_what_was_said() {
     desk.flush();
     assert!(desk.screen.screen().bracketed_paste());
     desk.terminal.screen(Screen::Leaving);
-    desk.terminal.show(b"last\n");
+    desk.terminal.show(b"last\n", Kind::Chat);
     assert_eq!(desk.seen(), ["last"]);
     assert!(!desk.screen.screen().bracketed_paste());
     assert_eq!(desk.cursor(), (1, 0));
@@ -245,7 +246,7 @@ fn a_screen_that_is_not_ours_gets_the_text_and_nothing_else() {
     desk.terminal.screen(Screen::Lost);
     desk.terminal.set_status("status");
     desk.keys("typing");
-    desk.terminal.show(b"raw \x1b[1m bytes");
+    desk.terminal.show(b"raw \x1b[1m bytes", Kind::Chat);
     let mut slices = Slices::new();
     desk.terminal.pending(&mut slices);
     assert_eq!(&**slices.runs().first().unwrap(), b"raw \x1b[1m bytes");
@@ -254,14 +255,14 @@ fn a_screen_that_is_not_ours_gets_the_text_and_nothing_else() {
 #[test]
 fn keys_on_a_screen_that_takes_nothing_cost_no_memory() {
     let mut desk = Desk::new(40, 5);
-    desk.terminal.show(b"waits\n");
+    desk.terminal.show(b"waits\n", Kind::Chat);
     desk.terminal.pending(&mut Slices::new());
-    let waits = desk.terminal.out.len();
+    let waits = desk.terminal.out.pending().len();
     for _ in 0..1_000 {
         desk.keys("x\x7f\x7f");
         desk.terminal.pending(&mut Slices::new());
     }
-    assert_eq!(desk.terminal.out.len(), waits + 1, "and one bell");
+    assert_eq!(desk.terminal.out.pending().len(), waits + 1, "and one bell");
     desk.keys("seen");
     assert_eq!(desk.seen(), ["waits", "> seen"]);
 }
@@ -284,7 +285,7 @@ fn names_are_coloured_and_the_line_being_typed_is_not() {
     let mut desk = Desk::new(40, 5);
     desk.terminal.options.color = true;
     desk.keys("<bob> x");
-    desk.terminal.show(b"<bob> hi\n* bob left\n");
+    desk.terminal.show(b"<bob> hi\n* bob left\n", Kind::Chat);
     assert_eq!(desk.seen(), ["<bob> hi", "* bob left", "> <bob> x"]);
     let cell = |row, column| desk.screen.screen().cell(row, column).unwrap();
     assert_ne!(cell(0, 1).fgcolor(), vt100::Color::Default);
@@ -296,9 +297,25 @@ fn names_are_coloured_and_the_line_being_typed_is_not() {
 #[test]
 fn control_l_clears_the_screen() {
     let mut desk = Desk::new(40, 5);
-    desk.terminal.show(b"one\n");
+    desk.terminal.show(b"one\n", Kind::Chat);
     desk.keys("abc");
     desk.flush();
     desk.keys("\x0c");
     assert_eq!(desk.seen(), ["> abc"]);
+}
+
+#[test]
+fn own_lines_are_taken_again_though_a_screen_that_others_fill_never_runs_empty() {
+    let mut desk = Desk::new(40, 10);
+    while !desk.terminal.is_full() {
+        desk.terminal.show_typed(&"x".repeat(1_000));
+    }
+    for _ in 0..3 {
+        desk.terminal.show(&[b"message\n".as_slice(); 1_000].concat(), Kind::Chat);
+        let mut slices = Slices::new();
+        desk.terminal.pending(&mut slices);
+        let n = slices.bytes();
+        desk.terminal.sent(n - 1_000);
+    }
+    assert!(!desk.terminal.is_empty() && !desk.terminal.is_full());
 }

@@ -266,7 +266,7 @@ fn on_a_terminal_control_bytes_of_peers_are_made_visible() {
         let (listener, at) = listener();
         let (master, slave) = terminal();
         let mut command = command(&["connect", &at, "--protocol", protocol]);
-        command.stdin(slave.try_clone().unwrap()).stdout(slave);
+        command.env("TERM", "dumb").stdin(slave.try_clone().unwrap()).stdout(slave);
         let mut client = Program::spawn(command);
         let screen = Output::of(master.try_clone().unwrap());
         let mut keys = master;

@@ -95,7 +95,7 @@ fn on_a_terminal_a_chat_is_asked_for_the_round_trip_time_and_the_answer_is_not_s
     let server = Program::chat();
     let (master, slave) = terminal();
     let mut command = command(&["-v", "connect", &server.tcp().to_string()]);
-    command.stdin(slave.try_clone().unwrap()).stdout(slave);
+    command.env("TERM", "dumb").stdin(slave.try_clone().unwrap()).stdout(slave);
     let client = Program::spawn(command);
     let screen = Output::of(master.try_clone().unwrap());
     client.err.wait_for("round trip ");

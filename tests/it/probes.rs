@@ -1,5 +1,7 @@
-//! `connect --udp`: what it reports of an echo that loses, doubles, reorders and delays by script.
+//! `connect --udp`: what it reports of an echo that loses, doubles, reorders and delays by script; and
+//! `connect --count`, the same through a chat's `/ping`.
 
+use crate::connect::{accept, listener};
 use crate::support::{Program, has_ipv6, receive_from, skip, udp_socket};
 use rustix::process::Signal;
 use serde_json::Value;
@@ -261,7 +263,7 @@ fn what_makes_no_sense_is_told_in_one_line() {
     let at = "127.0.0.1:7";
     for (more, line) in [
         (&["--count", "1", "--size", "23"][..], "--size 23: 24 to 65507 bytes"),
-        (&["--timeout", "0s"], "--timeout 0s: an echo takes time"),
+        (&["--timeout", "0s"], "--timeout 0s: an answer takes time"),
         (&["--interface", "127.0.0.1"], "--interface: 127.0.0.1:7 is no IPv4 multicast group"),
         (&["--hops", "2"], "--hops: 127.0.0.1:7 is no multicast group"),
     ] {
@@ -270,7 +272,67 @@ fn what_makes_no_sense_is_told_in_one_line() {
     for more in [&["--interval", "1s"][..], &["--size", "56"], &["--json"]] {
         assert_eq!(Program::start(&[&["connect", "--udp", at], more].concat()).exit(), 2);
     }
-    assert_eq!(Program::start(&["connect", "--count", "1"]).exit(), 2);
+    for more in [&["--protocol", "lines"][..], &["--size", "56"], &["--reconnect"], &["--rtt"]] {
+        let args = [&["connect", "--count", "1"], more].concat();
+        assert_eq!(Program::start(&args).exit(), 2, "{more:?}");
+    }
     Program::start(&["connect", "--udp", at, "--count", "1", "--json=/nosuch/file"])
         .expect_failure(1, "--json /nosuch/file: No such file or directory (os error 2)");
+}
+
+#[test]
+fn a_chat_is_pinged_and_nobody_there_hears_of_it() {
+    let server = Program::chat();
+    let at = server.tcp().to_string();
+    let mut peer = crate::support::Peer::join(server.tcp());
+    let mut client = Program::start(&["connect", &at, "--count", "3", "--interval", "10ms"]);
+    assert_eq!(client.exit(), 0, "{}", client.err.text());
+    let out = client.out.all();
+    let lines: Vec<&str> = out.lines().collect();
+    for (line, n) in lines.iter().zip(1..=3) {
+        assert!(line.starts_with(&format!("pong from {at}: seq={n} time=")), "{out}");
+    }
+    assert_eq!(lines[3], format!("--- chat {at}, 34 bytes each ---"));
+    assert!(lines[4].starts_with("3 sent, 3 received, 0 lost (0.0 %)"), "{out}");
+    peer.expect_line("* guest2 joined");
+    peer.expect_line("* guest2 left");
+}
+
+#[test]
+fn an_answer_that_a_chat_drops_is_lost_and_all_of_them_are_an_error() {
+    for (answers, code) in [(true, 0), (false, 1)] {
+        let (listener, at) = listener();
+        let args = ["connect", &at, "--count", "3", "--interval", "0s", "--timeout", "300ms"];
+        let mut client = Program::start(&[&args[..], &["--json"]].concat());
+        let mut server = accept(&listener);
+        server.say("* you are guest1\n* somebody joined\n");
+        for n in 1..=3 {
+            let line = server.line();
+            let word = line.strip_prefix("/ping ").expect("a ping").to_owned();
+            if answers && n != 2 {
+                server.say(format!("<eve> * pong: {word}\n* pong: {word}\n"));
+            }
+        }
+        assert_eq!(client.exit(), code, "{}", client.err.text());
+        let report = json(&client.out.all());
+        assert_eq!((&report["transport"], &report["sent"]), (&"chat".into(), &3.into()));
+        let received = if answers { 2 } else { 0 };
+        assert_eq!(
+            (&report["received"], &report["lost"]),
+            (&received.into(), &(3 - received).into())
+        );
+        let told = format!("reactor: {at}: no answer within 0.3 s\n");
+        assert_eq!(client.err.text() == told, !answers, "{}", client.err.text());
+    }
+}
+
+#[test]
+fn a_server_that_is_no_chat_is_not_pinged() {
+    let (listener, at) = listener();
+    let mut client = Program::start(&["connect", &at, "--count", "3"]);
+    let mut server = accept(&listener);
+    server.say("220 mail.example\n");
+    assert_eq!(client.exit(), 1);
+    server.expect_end();
+    assert!(client.err.text().contains("it does not greet as a chat does"));
 }

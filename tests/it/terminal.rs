@@ -1,103 +1,16 @@
 //! The operator's console on a terminal: what the screen shows (vt100 reads it), what is typed, and
 //! that the terminal is always given back.
 
-use crate::support::{Output, Peer, Program, WITHIN, command, skip, terminal};
+use crate::desk::{Desk, ROWS, owned, rows_of, set_size, size, state};
+use crate::support::{Peer, Program, WITHIN, command, skip, terminal};
 use reactor::os::terminal::give_back_at_panic;
 use rustix::process::{Pid, Signal, kill_process};
-use rustix::termios::{
-    LocalModes, OptionalActions, OutputModes, Winsize, tcgetattr, tcsetattr, tcsetwinsize,
-};
-use std::fs::{self, File};
+use rustix::termios::{OptionalActions, OutputModes, tcgetattr, tcsetattr};
 use std::io::Write;
 use std::net::SocketAddr;
-use std::num::NonZero;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
-use std::sync::Mutex;
 use std::time::Instant;
-
-const COLUMNS: u16 = 60;
-const ROWS: u16 = 12;
-
-/// Rows that have left the screen and are remembered.
-const SCROLLBACK: usize = 20_000;
-
-/// A terminal's other end: keys in, and a screen that its bytes are shown on.
-struct Desk {
-    master: File,
-    out: Output,
-    /// And how many bytes it has taken.
-    screen: Mutex<(vt100::Parser, usize)>,
-}
-
-fn size(columns: u16, rows: u16) -> (NonZero<u16>, NonZero<u16>) {
-    (NonZero::new(rows).unwrap(), NonZero::new(columns).unwrap())
-}
-
-fn set_size(master: &File, columns: u16, rows: u16) {
-    let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
-    tcsetwinsize(master, size).unwrap();
-}
-
-impl Desk {
-    /// A desk and the terminal to be given to a program.
-    fn new() -> (Self, File) {
-        let (master, slave) = terminal();
-        set_size(&master, COLUMNS, ROWS);
-        let out = Output::of(master.try_clone().unwrap());
-        let (rows, columns) = size(COLUMNS, ROWS);
-        let screen = Mutex::new((vt100::Parser::new(rows, columns, SCROLLBACK), 0));
-        (Desk { master, out, screen }, slave)
-    }
-
-    fn keys(&mut self, keys: impl AsRef<[u8]>) {
-        self.master.write_all(keys.as_ref()).unwrap();
-    }
-
-    /// Waits until the screen is so.
-    fn wait(&self, what: &str, so: impl Fn(&vt100::Screen) -> bool) {
-        self.out.wait_until(what, |bytes, _| {
-            let (parser, taken) = &mut *self.screen.lock().unwrap();
-            parser.process(&bytes[*taken..]);
-            *taken = bytes.len();
-            so(parser.screen()).then_some(())
-        });
-    }
-
-    /// Waits until these are its last rows.
-    fn wait_for_rows(&self, rows: &[&str]) {
-        self.wait(&format!("{rows:?}"), |screen| rows_of(screen).ends_with(&owned(rows)));
-    }
-
-    fn is_raw(&self) -> bool {
-        !tcgetattr(&self.master).unwrap().local_modes.contains(LocalModes::ICANON)
-    }
-
-    /// Every row that there ever was, oldest first.
-    fn all_rows(&self) -> Vec<String> {
-        let (parser, _) = &mut *self.screen.lock().unwrap();
-        let screen = parser.screen_mut();
-        let mut rows = Vec::new();
-        let mut above = screen.scrollback_len();
-        while above > 0 {
-            screen.set_scrollback(above);
-            let take = above.min(usize::from(ROWS));
-            rows.extend(screen.rows(0, COLUMNS).take(take));
-            above -= take;
-        }
-        screen.set_scrollback(0);
-        rows.extend(rows_of(screen));
-        rows.iter().map(|row| row.trim_end().to_owned()).collect()
-    }
-}
-
-fn owned(rows: &[&str]) -> Vec<String> {
-    rows.iter().map(|row| (*row).to_owned()).collect()
-}
-
-fn rows_of(screen: &vt100::Screen) -> Vec<String> {
-    screen.contents().lines().map(|row| row.trim_end().to_owned()).collect()
-}
 
 /// A server on a terminal, its stderr a pipe.
 fn serve(more: &[&str]) -> (Program, Desk) {
@@ -230,12 +143,6 @@ fn a_stop_gives_the_terminal_back_and_sigcont_takes_it_again() {
     server.signal(Signal::CONT);
     desk.wait_for_rows(&[&status, "> typed"]);
     assert!(desk.is_raw());
-}
-
-/// proc_pid_stat(5): the letter of its state.
-fn state(pid: u32) -> String {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    stat.rsplit(") ").next().unwrap_or_default().to_owned()
 }
 
 #[test]

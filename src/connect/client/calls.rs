@@ -5,7 +5,7 @@ use super::{AHEAD_BYTES, Client, SIGNAL_FLUSH};
 use crate::connect::transcript::{Mark, Transcript};
 use crate::connect::{Ended, Eof, without_stdout};
 use crate::handler::{
-    Action, CloseReason, Datagram, Handler, Origin, PeerId, Signal, Slices, Taken,
+    Action, CloseReason, Datagram, Handler, Origin, PeerId, Screen, Signal, Slices, Taken,
 };
 use crate::stats::Stats;
 use crate::wire::Protocol;
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 impl Handler for Client {
     fn opened(&mut self, peer: PeerId, origin: Origin, now: Instant) {
         match origin {
-            Origin::Console => self.console = Some(peer),
+            Origin::Console => self.console_opened(peer, now),
             Origin::Transcript => self.transcript = Some(Transcript::new(peer)),
             Origin::Dialed | Origin::Accepted(_) => {
                 if let Some(line) = self.link.opened(peer, now) {
@@ -29,10 +29,13 @@ impl Handler for Client {
                 self.free_console();
             }
         }
+        self.show_status(now);
     }
 
     fn reads(&mut self, peer: PeerId) -> bool {
-        if Some(peer) == self.console {
+        if Some(peer) == self.console && self.screen.keys {
+            self.screen.seat.takes_keys()
+        } else if Some(peer) == self.console {
             let room = self.up.len() < AHEAD_BYTES;
             // The end of stdin must be seen before the last answer where that is not waited for.
             let turn = self.turns.is_ours() || self.eof == Eof::Exit;
@@ -46,6 +49,9 @@ impl Handler for Client {
     }
 
     fn received(&mut self, peer: PeerId, bytes: &[u8], seen: usize, now: Instant) -> Taken {
+        if Some(peer) == self.console && self.screen.keys {
+            return self.receive_keys(bytes, now);
+        }
         if Some(peer) == self.console {
             if self.link.peer().is_none() {
                 // Kept from before the link was lost.
@@ -56,28 +62,26 @@ impl Handler for Client {
                 Protocol::Raw => self.take_turns(bytes, seen, now),
             };
         }
-        self.offer(self.console);
-        let consumed = match self.protocol {
+        match self.protocol {
             Protocol::Chat | Protocol::Lines => self.show(bytes, now),
             Protocol::Raw => {
                 self.screen.show_message(bytes);
                 self.record(Mark::Heard, bytes);
                 self.our_turn();
-                bytes.len()
             }
-        };
-        Taken { consumed, hold: false }
+        }
+        self.show_status(now);
+        Taken { consumed: bytes.len(), hold: false }
     }
 
     fn ended(&mut self, peer: PeerId, rest: &[u8], now: Instant) -> bool {
         if Some(peer) != self.console {
-            if !rest.is_empty() {
-                self.heard.push(rest, |_| {});
-                self.screen.show_message(rest);
-                self.offer(self.console);
-            }
+            // All that came before it is taken.
             self.actions.push_back(Action::Close(peer, CloseReason::Left));
             return true;
+        }
+        if self.screen.keys {
+            return self.end_keys(now);
         }
         if self.link.peer().is_none() {
             return !self.hold_console();
@@ -107,7 +111,8 @@ impl Handler for Client {
             return;
         }
         if Some(peer) != self.console {
-            return self.link_closed(why, now);
+            self.link_closed(why, now);
+            return self.show_status(now);
         }
         self.console = None;
         if let CloseReason::Failed(..) = why {
@@ -130,6 +135,7 @@ impl Handler for Client {
         }
         let second = matches!(self.outcome, Some(Ok(Ended::By(_))));
         self.outcome = Some(Ok(Ended::By(signal)));
+        self.screen.seat.screen.hide();
         let link = self.link.peer();
         self.actions.extend(link.map(|link| Action::Close(link, CloseReason::Stopping)));
         let within = if second { Duration::ZERO } else { SIGNAL_FLUSH };
@@ -147,15 +153,25 @@ impl Handler for Client {
         if self.outcome.is_none() && self.link.due().is_some_and(|due| due <= now) {
             self.actions.push_back(self.link.dial());
         }
-        self.ask_rtt(now);
+        self.ask(now);
+        self.show_status(now);
+    }
+
+    fn screen(&mut self, screen: Screen) {
+        self.screen.seat.on_screen(screen);
     }
 
     fn next_deadline(&self) -> Option<Instant> {
         let due = self.link.due().filter(|_| self.outcome.is_none());
-        [self.turns.deadline(), due, self.session.due()].into_iter().flatten().min()
+        let shown = self.screen.seat.shows_at();
+        let own = [self.turns.deadline(), due, self.session.due(), self.status_at, shown];
+        own.into_iter().flatten().min()
     }
 
     fn next_dirty(&mut self) -> Option<PeerId> {
+        if self.console.is_some() && self.screen.seat.wants_look() {
+            return self.console;
+        }
         self.dirty.pop_front()
     }
 
@@ -165,7 +181,7 @@ impl Handler for Client {
 
     fn pending<'a>(&'a mut self, peer: PeerId, slices: &mut Slices<'a>) {
         if Some(peer) == self.console {
-            self.screen.pending(slices);
+            self.screen.seat.pending(slices, |_| {});
         } else if Some(peer) == self.link.peer() {
             self.up.pending(slices);
         } else if let Some(transcript) = self.transcript.as_ref().filter(|t| t.peer == peer) {
@@ -175,7 +191,9 @@ impl Handler for Client {
 
     fn sent(&mut self, peer: PeerId, n: usize, _now: Instant) {
         if Some(peer) == self.console {
-            self.screen.sent(n);
+            if self.screen.seat.sent(n) {
+                self.actions.push_back(Action::Resume(peer));
+            }
             if std::mem::take(&mut self.link_held) {
                 self.actions.extend(self.link.peer().map(Action::Resume));
             }

@@ -2,35 +2,22 @@
 
 use super::*;
 use crate::connect::Reconnect;
-use crate::handler::{Handler, Origin, Signal, Slices};
-use std::net::SocketAddr;
+use crate::handler::{self, Handler, Origin, Screen as Window, Signal, Slices};
 
 const LINK: PeerId = PeerId { serial: 2, slot: 1 };
 const CONSOLE: PeerId = PeerId { serial: 1, slot: 0 };
 
 fn options(protocol: Protocol) -> Options {
-    let addresses = [1, 2].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
-    Options {
-        name: None,
-        server: "two".to_owned(),
-        addresses: addresses.to_vec(),
-        udp: None,
-        protocol,
-        turn_timeout: None,
-        eof: Eof::HalfClose,
-        connect_timeout: Duration::from_secs(10),
-        bind: None,
-        reconnect: None,
-        asks_rtt: false,
-        transcript: None,
-        secret_file: None,
-        stdout_is_terminal: false,
-    }
+    Options { protocol, ..Options::default_for_tests() }
+}
+
+fn client(options: &Options) -> Client {
+    Client::new(options, &LogQueue::new())
 }
 
 /// Connected, with a console.
 fn connected(options: &Options, now: Instant) -> Client {
-    let mut client = Client::new(options);
+    let mut client = Client::new(options, &LogQueue::new());
     client.opened(CONSOLE, Origin::Console, now);
     assert!(matches!(client.next_action(), Some(Action::Connect { .. })));
     client.opened(LINK, Origin::Dialed, now);
@@ -59,7 +46,7 @@ fn a_server_that_reads_slowly_makes_it_keep_no_more_than_a_few_reads() {
 
 #[test]
 fn a_signal_during_a_dial_tries_no_further_address() {
-    let (mut client, now) = (Client::new(&options(Protocol::Lines)), Instant::now());
+    let (mut client, now) = (client(&options(Protocol::Lines)), Instant::now());
     assert!(matches!(client.next_action(), Some(Action::Connect { .. })));
     client.signalled(Signal::Interrupt, now);
     assert!(matches!(client.next_action(), Some(Action::Stop { .. })));
@@ -69,7 +56,7 @@ fn a_signal_during_a_dial_tries_no_further_address() {
 
 #[test]
 fn a_second_signal_waits_for_nothing() {
-    let (mut client, now) = (Client::new(&options(Protocol::Lines)), Instant::now());
+    let (mut client, now) = (client(&options(Protocol::Lines)), Instant::now());
     client.next_action();
     client.signalled(Signal::Interrupt, now);
     assert_eq!(client.next_action(), Some(Action::Stop { within: Some(SIGNAL_FLUSH) }));
@@ -106,7 +93,7 @@ fn each_link_begins_with_the_secret_and_keeps_it_from_the_transcript_and_the_nex
     let now = Instant::now();
     let reconnect = Some(Reconnect { rounds_max: None, seed: 1 });
     let name = Some("ann".to_owned());
-    let mut client = Client::new(&Options { name, reconnect, ..options(Protocol::Chat) });
+    let mut client = client(&Options { name, reconnect, ..options(Protocol::Chat) });
     client.says_first(Secret::of_text(b"sesame").ok());
     let transcript = PeerId { serial: 9, slot: 9 };
     client.opened(transcript, Origin::Transcript, now);
@@ -149,4 +136,56 @@ fn the_answer_to_a_ping_that_was_typed_is_shown_with_its_time_at_every_split() {
         let shown = pending(&mut client, CONSOLE);
         assert_eq!(shown, "* you are guest1\n* pong: x in 1.2 ms\n", "split at {at}");
     }
+}
+
+#[test]
+fn keys_wait_while_the_link_is_behind_and_nothing_of_a_paste_is_lost() {
+    let now = Instant::now();
+    let on_terminal = Options { terminal: true, ..options(Protocol::Lines) };
+    let mut client = connected(&Options { stdout_is_terminal: true, ..on_terminal }, now);
+    assert_eq!(client.next_action(), Some(Action::Terminal(true)));
+    client.screen(Window::Ours(handler::Window { columns: 80, rows: 24, log: false }));
+    let line = "x".repeat(1_000);
+    let pasted: String = (0..500).map(|n| format!("{n} {line}\r")).collect();
+    let (mut rest, mut sent) = (pasted.as_bytes(), String::new());
+    let mut waits = 0;
+    while !rest.is_empty() {
+        let Taken { consumed, hold } = client.received(CONSOLE, rest, 0, now);
+        rest = &rest[consumed..];
+        assert_eq!(hold, !rest.is_empty());
+        assert!(client.up.len() <= 2 * AHEAD_BYTES, "{} bytes wait", client.up.len());
+        waits += u32::from(hold);
+        for peer in [LINK, CONSOLE] {
+            let taken = pending(&mut client, peer);
+            client.sent(peer, taken.len(), now);
+            sent.push_str(if peer == LINK { &taken } else { "" });
+        }
+        let resumed = std::iter::from_fn(|| client.next_action()).any(|action| {
+            assert_eq!(action, Action::Resume(CONSOLE));
+            true
+        });
+        assert_eq!(resumed, hold);
+    }
+    assert!(waits > 2, "{waits}");
+    assert!(sent == pasted.replace('\r', "\n"), "all of it, in order");
+}
+
+#[test]
+fn without_a_link_a_line_that_was_entered_stays_and_goes_out_on_the_next() {
+    let now = Instant::now();
+    let reconnect = Some(Reconnect { rounds_max: None, seed: 1 });
+    let on_terminal =
+        Options { terminal: true, stdout_is_terminal: true, ..options(Protocol::Chat) };
+    let mut client = connected(&Options { reconnect, ..on_terminal }, now);
+    client.closed(LINK, CloseReason::Left, now);
+    assert!(client.reads(CONSOLE), "the line can be edited");
+    let typed = client.received(CONSOLE, b"/ignore bob\rline\rnext\r\x04", 0, now);
+    assert_eq!(typed, Taken { consumed: 16, hold: true });
+    let due = client.next_deadline().expect("it will dial again");
+    client.expired(due);
+    client.opened(LINK, Origin::Dialed, due);
+    let typed = client.received(CONSOLE, b"\rnext\r\x04", 0, due);
+    assert_eq!(typed, Taken { consumed: 7, hold: true });
+    assert_eq!(pending(&mut client, LINK), "line\nnext\n");
+    assert!(client.actions.contains(&Action::HalfClose(LINK)), "Ctrl-D, by the rule of --eof");
 }

@@ -41,11 +41,7 @@ impl LineSource {
                         break false;
                     }
                 }
-                Some(Err(wire::TooLong)) => {
-                    log::warn!(
-                        "stdin: a datagram has at most {DATAGRAM_LEN_MAX} bytes; line not sent"
-                    );
-                }
+                Some(Err(wire::TooLong)) => tell_too_long(),
                 None => break true,
             }
         };
@@ -61,7 +57,6 @@ impl LineSource {
         if rest.is_empty() {
             return None;
         }
-        self.contents.sent(rest);
         Some(rest.to_vec())
     }
 
@@ -91,6 +86,10 @@ impl LineSource {
         }
         line
     }
+}
+
+pub(super) fn tell_too_long() {
+    log::warn!("stdin: a datagram has at most {DATAGRAM_LEN_MAX} bytes; line not sent");
 }
 
 /// The time of an echo, and what is odd about it.

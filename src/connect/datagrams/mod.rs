@@ -7,23 +7,23 @@ mod pings;
 #[cfg(test)]
 mod tests;
 
+use super::figures;
+use super::pace::UNANSWERED_MAX;
 use super::screen::Screen;
 use super::{Ended, Error};
 use crate::handler::{
-    Action, CloseReason, Datagram, Handler, Origin, PeerId, Signal, Slices, Taken,
+    Action, CloseReason, Datagram, Handler, Origin, PeerId, Screen as Window, Signal, Slices, Taken,
 };
 use crate::probes::{Account, Audience, Report, Summary, Verdict};
 use crate::stats::Stats;
+use crate::terminal::seat::{Heard, take_keys};
+use crate::terminal::{Kind, Typed};
 use lines::LineSource;
 pub(super) use pings::PING_LEN_MIN;
 use pings::PingSource;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
-
-/// Datagrams on their way at once. More wait until echoes come back, so that a file on stdin
-/// does not run over a receive queue; 32 of the longest are 2 MiB.
-const UNANSWERED_MAX: usize = 32;
 
 /// The longest payload of a datagram over IPv4: 65,535 less the headers (RFC 768, RFC 791).
 pub(super) const DATAGRAM_LEN_MAX: usize = 65_507;
@@ -99,15 +99,14 @@ pub(super) struct DatagramClient {
     /// Why stdout is gone.
     stdout_failed: Option<CloseReason>,
     actions: VecDeque<Action>,
-    dirty: bool,
 }
 
 impl DatagramClient {
     /// `run_id` names this run in the datagrams of our own.
-    pub(super) fn new(to: SocketAddr, options: &ProbeOptions, terminal: bool, run_id: u64) -> Self {
+    pub(super) fn new(to: SocketAddr, options: &ProbeOptions, screen: Screen, run_id: u64) -> Self {
         let source = match &options.pings {
             Some(pings) => Source::Pings(PingSource::new(pings, run_id)),
-            None => Source::Lines(LineSource::new(terminal, options.rtt)),
+            None => Source::Lines(LineSource::new(screen.is_terminal(), options.rtt)),
         };
         DatagramClient {
             to,
@@ -116,14 +115,13 @@ impl DatagramClient {
             account: Account::new(options.audience, options.timeout),
             console: None,
             held: false,
-            screen: Screen::new(terminal),
+            screen,
             ignored: 0,
             unshown: 0,
             stopping: false,
             ended_by: None,
             stdout_failed: None,
             actions: VecDeque::new(),
-            dirty: false,
         }
     }
 
@@ -145,21 +143,15 @@ impl DatagramClient {
     }
 
     /// The figures as one line of JSON.
-    pub(super) fn json(&self, summary: &Summary) -> Option<String> {
-        let pings = self.options.pings.as_ref()?;
+    pub(super) fn json(&self) -> String {
+        let Some(pings) = &self.options.pings else { return String::new() };
         let to = self.to.to_string();
-        let times = (pings.interval, self.options.timeout);
-        Some(Report::new(("udp", &to), pings.size, times, self.ignored, summary).json())
+        report(&to, pings, self.options.timeout, self.ignored, &self.account.summary()).json()
     }
 
     fn is_over_and_lost(&self) -> bool {
         let summary = self.account.summary();
         self.account.next_deadline().is_none() && summary.all_lost() && summary.unmatched == 0
-    }
-
-    /// The figures.
-    pub(super) fn summary(&self) -> Summary {
-        self.account.summary()
     }
 
     fn send(&mut self, bytes: Vec<u8>) {
@@ -198,19 +190,12 @@ impl DatagramClient {
         if std::mem::replace(&mut self.stopping, true) {
             return;
         }
-        let summary = self.account.summary();
-        let to_stdout = self.options.pings.as_ref().map(|pings| pings.json == Some(JsonTo::Stdout));
-        match to_stdout {
-            Some(true) => {
-                let json = self.json(&summary).unwrap_or_default();
-                self.screen.show_line(json.trim_end().as_bytes());
-            }
-            Some(false) => {
-                let head = pings::last_head(self.to, self.options.pings.as_ref());
-                let text = format!("{head}\n{summary}");
-                text.lines().for_each(|line| self.screen.show_line(line.as_bytes()));
-            }
-            None => {}
+        self.screen.seat.screen.hide();
+        if let Some(pings) = &self.options.pings {
+            let summary = self.account.summary();
+            let to = self.to.to_string();
+            let report = report(&to, pings, self.options.timeout, self.ignored, &summary);
+            figures::show(&mut self.screen, &format!("udp {to}"), &report, pings);
         }
         if self.ignored > 0 {
             log::warn!("{} datagrams of others than {} were ignored", self.ignored, self.to);
@@ -218,7 +203,6 @@ impl DatagramClient {
         if self.unshown > 0 {
             log::warn!("{} echoes are not shown: stdout took them too slowly", self.unshown);
         }
-        self.dirty = true;
     }
 
     /// True where one that came from there is listened to. A scope that was typed (`%lo`) need not
@@ -238,18 +222,75 @@ impl DatagramClient {
             }
             return;
         }
-        self.screen.show_line(line);
-        self.dirty = true;
+        self.screen.show_line(line, Kind::Text);
+    }
+
+    fn takes_keys(&self) -> bool {
+        self.screen.keys && matches!(self.source, Source::Lines(_))
+    }
+
+    /// Keys of a terminal: what ends a line sends it.
+    fn receive_keys(&mut self, bytes: &[u8], now: Instant) -> Taken {
+        take_keys(
+            self,
+            bytes,
+            |client| Some(&mut client.screen.seat),
+            |client, typed| {
+                match typed {
+                    Typed::Line(_) if client.account.unanswered() >= UNANSWERED_MAX => {
+                        client.held = true;
+                        return Heard::Later { hold: true };
+                    }
+                    Typed::Line(line) if line.len() <= DATAGRAM_LEN_MAX => {
+                        client.screen.seat.show_said(line, None);
+                        client.send_line(line.as_bytes().to_vec(), now);
+                    }
+                    Typed::Line(_) | Typed::TooLong => lines::tell_too_long(),
+                    Typed::End => {
+                        client.actions.push_back(Action::Terminal(false));
+                        client.end_lines(b"", now);
+                    }
+                }
+                Heard::Done
+            },
+        )
+    }
+
+    /// A line of stdin on its way.
+    fn send_line(&mut self, text: Vec<u8>, now: Instant) {
+        if let Source::Lines(lines) = &mut self.source {
+            self.account.sent(now);
+            lines.contents.sent(&text);
+            self.send(text);
+        }
+    }
+
+    /// stdin has ended: what stands behind its last newline is a datagram too.
+    fn end_lines(&mut self, rest: &[u8], now: Instant) {
+        if let Source::Lines(lines) = &mut self.source {
+            if let Some(rest) = lines.end(rest) {
+                self.send_line(rest, now);
+            }
+            self.go_on(now);
+        }
     }
 }
 
 impl Handler for DatagramClient {
     fn opened(&mut self, peer: PeerId, _: Origin, now: Instant) {
         self.console = Some(peer);
+        self.screen.seat.opened(now);
+        if self.takes_keys() {
+            self.actions.push_back(Action::Terminal(true));
+            self.screen.seat.screen.set_status(&format!("udp {}", self.to));
+        }
         self.go_on(now);
     }
 
     fn reads(&mut self, _: PeerId) -> bool {
+        if self.takes_keys() {
+            return self.screen.seat.takes_keys();
+        }
         let lines = matches!(self.source, Source::Lines(_));
         let reads = lines && self.account.unanswered() < UNANSWERED_MAX && !self.screen.is_full();
         self.held |= lines && !reads;
@@ -257,6 +298,9 @@ impl Handler for DatagramClient {
     }
 
     fn received(&mut self, _: PeerId, bytes: &[u8], seen: usize, now: Instant) -> Taken {
+        if self.takes_keys() {
+            return self.receive_keys(bytes, now);
+        }
         let Source::Lines(source) = &mut self.source else {
             return Taken { consumed: bytes.len(), hold: true };
         };
@@ -272,14 +316,17 @@ impl Handler for DatagramClient {
     }
 
     fn ended(&mut self, _: PeerId, rest: &[u8], now: Instant) -> bool {
-        if let Source::Lines(source) = &mut self.source {
-            if let Some(rest) = source.end(rest) {
-                self.account.sent(now);
-                self.send(rest);
-            }
-            self.go_on(now);
+        if self.takes_keys() {
+            let line = self.screen.seat.screen.unfinished();
+            self.end_lines(line.as_bytes(), now);
+        } else {
+            self.end_lines(rest, now);
         }
         true
+    }
+
+    fn screen(&mut self, screen: Window) {
+        self.screen.seat.on_screen(screen);
     }
 
     fn closed(&mut self, _: PeerId, why: CloseReason, _now: Instant) {
@@ -362,11 +409,11 @@ impl Handler for DatagramClient {
             _ => None,
         };
         let lost = self.account.next_deadline().filter(|_| !self.stopping);
-        [next, lost].into_iter().flatten().min()
+        [next, lost, self.screen.seat.shows_at()].into_iter().flatten().min()
     }
 
     fn next_dirty(&mut self) -> Option<PeerId> {
-        std::mem::take(&mut self.dirty).then_some(self.console).flatten()
+        self.console.filter(|_| self.screen.seat.wants_look())
     }
 
     fn next_action(&mut self) -> Option<Action> {
@@ -374,11 +421,13 @@ impl Handler for DatagramClient {
     }
 
     fn pending<'a>(&'a mut self, _: PeerId, slices: &mut Slices<'a>) {
-        self.screen.pending(slices);
+        self.screen.seat.pending(slices, |_| {});
     }
 
-    fn sent(&mut self, _: PeerId, n: usize, now: Instant) {
-        self.screen.sent(n);
+    fn sent(&mut self, peer: PeerId, n: usize, now: Instant) {
+        if self.screen.seat.sent(n) {
+            self.actions.push_back(Action::Resume(peer));
+        }
         self.go_on(now);
     }
 
@@ -386,6 +435,16 @@ impl Handler for DatagramClient {
     fn buffered(&self) -> usize {
         0
     }
+}
+
+fn report<'a>(
+    to: &'a str,
+    pings: &PingOptions,
+    timeout: Duration,
+    ignored: u64,
+    summary: &'a Summary,
+) -> Report<'a> {
+    Report::new(("udp", to), pings.size, (pings.interval, timeout), ignored, summary)
 }
 
 /// `1 s`, `0.25 s`.

@@ -5,9 +5,9 @@
 //! each in network order, and then bytes that count up. Its echo must be the very same bytes.
 
 use super::lines::told;
-use super::{Came, JsonTo, PingOptions, UNANSWERED_MAX};
-use crate::probes::{Account, Verdict, WINDOW, milliseconds};
-use std::net::SocketAddr;
+use super::{Came, JsonTo, PingOptions};
+use crate::connect::pace::Pace;
+use crate::probes::{Account, Verdict, milliseconds};
 use std::time::{Duration, Instant};
 
 /// Id, sequence and time.
@@ -17,12 +17,10 @@ pub(in crate::connect) const PING_LEN_MIN: usize = 24;
 pub(super) struct PingSource {
     run_id: u64,
     size: usize,
-    interval: Duration,
-    left: Option<u64>,
+    pace: Pace,
     /// Nothing is told of each echo: stdout is for the JSON.
     silent: bool,
     started: Option<Instant>,
-    next_at: Option<Instant>,
 }
 
 impl PingSource {
@@ -30,30 +28,22 @@ impl PingSource {
         PingSource {
             run_id,
             size: options.size,
-            interval: options.interval,
-            left: options.count,
+            pace: Pace::new(options.count, options.interval),
             silent: options.json == Some(JsonTo::Stdout),
             started: None,
-            next_at: None,
         }
     }
 
     /// True where all have been sent.
     pub(super) fn is_done(&self) -> bool {
-        self.left == Some(0)
+        self.pace.is_done()
     }
 
     /// The next datagram, where it is due and there is room for it.
     pub(super) fn next(&mut self, account: &mut Account, now: Instant) -> Option<Vec<u8>> {
-        let due = self.next_at.is_none_or(|at| at <= now);
-        if !due || self.is_done() || !self.has_room(account) {
+        if !self.pace.takes_turn(account, now) {
             return None;
         }
-        self.left = self.left.map(|left| left - 1);
-        // From the time at which this one was due, so that the rate is kept; from now on where it
-        // is a whole interval late: what was missed is not made up for in a burst.
-        let from = self.next_at.filter(|&at| at + self.interval > now).unwrap_or(now);
-        self.next_at = Some(from + self.interval);
         let started = *self.started.get_or_insert(now);
         let sequence = account.sent(now);
         Some(self.bytes(sequence, now - started))
@@ -61,13 +51,7 @@ impl PingSource {
 
     /// When `next` wants to be asked again; `None` where an answer or a loss must come first.
     pub(super) fn next_at(&self, account: &Account) -> Option<Instant> {
-        self.next_at.filter(|_| !self.is_done() && self.has_room(account))
-    }
-
-    /// Without an interval the answers set the pace. With one only the account's memory is a bound.
-    fn has_room(&self, account: &Account) -> bool {
-        let most = if self.interval.is_zero() { UNANSWERED_MAX } else { WINDOW };
-        account.unanswered() < most
+        self.pace.next_at(account)
     }
 
     fn bytes(&self, sequence: u64, since: Duration) -> Vec<u8> {
@@ -106,16 +90,12 @@ impl PingSource {
     }
 }
 
-/// The first line of the last ones.
-pub(super) fn last_head(to: SocketAddr, options: Option<&PingOptions>) -> String {
-    let size = options.map_or(0, |options| options.size);
-    format!("--- udp {to}, {size} bytes each ---")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::connect::pace::UNANSWERED_MAX;
     use crate::probes::Audience;
+    use std::net::SocketAddr;
 
     fn source(count: Option<u64>, interval_ms: u64) -> (PingSource, Account) {
         let interval = Duration::from_millis(interval_ms);

@@ -3,6 +3,14 @@
 use super::*;
 use crate::handler::Hit;
 
+fn screen(terminal: bool) -> Screen {
+    let options = crate::connect::Options {
+        stdout_is_terminal: terminal,
+        ..crate::connect::Options::default_for_tests()
+    };
+    Screen::new(&options, &crate::log_queue::LogQueue::new())
+}
+
 const CONSOLE: PeerId = PeerId { serial: 0, slot: 0 };
 
 fn at(host: u8) -> SocketAddr {
@@ -12,7 +20,7 @@ fn at(host: u8) -> SocketAddr {
 fn client(audience: Audience, pings: Option<PingOptions>, now: Instant) -> DatagramClient {
     let timeout = Duration::from_secs(1);
     let options = ProbeOptions { audience, timeout, rtt: false, pings };
-    let mut client = DatagramClient::new(at(1), &options, false, 7);
+    let mut client = DatagramClient::new(at(1), &options, screen(false), 7);
     client.opened(CONSOLE, Origin::Console, now);
     client
 }
@@ -46,7 +54,7 @@ fn a_server_that_sends_on_and_on_fills_no_memory_while_stdout_is_stopped() {
         came(&mut client, at(1), &[0; 10_000], now);
     }
     assert_eq!((pending(&mut client).len() / 10_000, client.unshown), (7, 993));
-    assert_eq!(client.summary().unmatched, 1_000);
+    assert_eq!(client.account.summary().unmatched, 1_000);
 }
 
 #[test]
@@ -60,7 +68,7 @@ fn thousands_of_answers_to_a_broadcast_fill_no_memory_and_none_is_lost_silently(
     }
     let shown = pending(&mut client);
     assert!(shown.len() < 2 * 65_536, "{} bytes", shown.len());
-    let summary = client.summary();
+    let summary = client.account.summary();
     assert_eq!((summary.received, summary.answers, summary.crowded), (1, 1_024, 3_976));
     let shown = shown.iter().filter(|&&byte| byte == b'\n').count() as u64;
     assert_eq!(shown + client.unshown, 1_024);
@@ -74,7 +82,7 @@ fn strangers_are_not_looked_at_but_counted_unless_anybody_may_answer() {
         client.received(CONSOLE, b"hello\n", 0, now);
         came(&mut client, at(2), b"hello", now);
         came(&mut client, at(1), b"hello", now);
-        assert_eq!((client.ignored, client.summary().answers), (ignored, answers));
+        assert_eq!((client.ignored, client.account.summary().answers), (ignored, answers));
     }
 }
 
@@ -99,7 +107,7 @@ fn an_echo_in_a_pipe_is_the_very_bytes_and_on_a_terminal_its_time_follows() {
     ] {
         let timeout = Duration::from_secs(1);
         let options = ProbeOptions { audience: Audience::One, timeout, rtt, pings: None };
-        let mut client = DatagramClient::new(at(1), &options, terminal, 7);
+        let mut client = DatagramClient::new(at(1), &options, screen(terminal), 7);
         client.opened(CONSOLE, Origin::Console, now);
         client.received(CONSOLE, b"a\x1b[2J\n", 0, now);
         came(&mut client, at(1), b"a\x1b[2J", now + Duration::from_millis(3));

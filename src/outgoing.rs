@@ -1,29 +1,29 @@
-//! Bytes on their way out, to the server or to stdout: pure. The caller bounds what is pending;
+//! Bytes on their way out, to the server, to a file or to stdout: pure. The caller bounds what is pending;
 //! here is seen to it that what has been sent takes no room beside it.
 
 /// A queue of bytes, handed out as one run.
 ///
 /// Invariant: less than half of `bytes` has been sent already, however long a receiver that is
 /// slower than its sender keeps the queue from ever running empty.
-#[derive(Default)]
-pub(super) struct Outgoing {
+#[derive(Debug, Default)]
+pub(crate) struct Outgoing {
     bytes: Vec<u8>,
     sent: usize,
 }
 
 impl Outgoing {
     /// What is still to be sent.
-    pub(super) fn pending(&self) -> &[u8] {
+    pub(crate) fn pending(&self) -> &[u8] {
         &self.bytes[self.sent..]
     }
 
     /// Where more is added, behind what is there.
-    pub(super) fn end(&mut self) -> &mut Vec<u8> {
+    pub(crate) fn end(&mut self) -> &mut Vec<u8> {
         &mut self.bytes
     }
 
     /// The first `n` pending bytes are gone. Each byte is moved at most once for each that is sent.
-    pub(super) fn sent(&mut self, n: usize) {
+    pub(crate) fn sent(&mut self, n: usize) {
         self.sent += n;
         if self.sent * 2 >= self.bytes.len() {
             self.bytes.drain(..self.sent);
