@@ -19,8 +19,11 @@ pub(super) enum Stage {
     },
 }
 
+/// Slots that there is room for at first: 160 KiB, which malloc takes from the system, for the same
+/// reason as the loop's table of connections.
+const SLOTS_AT_FIRST: usize = 20 * 1024;
+
 /// Every connection that was accepted and is not closed.
-#[derive(Default)]
 pub(super) struct Visitors {
     by_slot: Vec<Option<Visitor>>,
     /// By slot: where those of IPv6 come from.
@@ -36,6 +39,12 @@ struct Visitor {
 
 // What each slot takes, also while its peer is silent.
 const _: () = assert!(size_of::<Option<Visitor>>() <= 8);
+
+impl Default for Visitors {
+    fn default() -> Self {
+        Visitors { by_slot: Vec::with_capacity(SLOTS_AT_FIRST), ipv6: BTreeMap::new() }
+    }
+}
 
 impl Visitors {
     pub(super) fn enter(&mut self, peer: PeerId, from: IpAddr, stage: Stage) {
