@@ -118,6 +118,8 @@ pub struct Chat {
     pub counts: Counts,
     /// How much each peer said since `/top` was asked last.
     spoke: BTreeMap<PeerId, u64>,
+    /// Of that the last speaker's latest share: mostly the next line is the same peer's.
+    speaking: (PeerId, u64),
     top_since: Option<Instant>,
 }
 
@@ -154,6 +156,7 @@ impl Chat {
             buffered: 0,
             counts: Counts::default(),
             spoke: BTreeMap::new(),
+            speaking: (PeerId { serial: 0, slot: 0 }, 0),
             top_since: None,
         }
     }
@@ -269,7 +272,9 @@ impl Chat {
         let mut draft = std::mem::take(&mut self.draft);
         draft.clear();
         if self.is_chat() {
-            let _ = write!(draft, "<{}> ", self.name_of(peer));
+            draft.push(b'<');
+            self.push_name(&mut draft, peer);
+            draft.extend_from_slice(b"> ");
             let prefix = draft.len();
             visible_into(message, &mut draft);
             if draft.len() - prefix > self.rules.line_len_max {
@@ -288,7 +293,7 @@ impl Chat {
             return Said::Hold;
         }
         self.counts.said += 1;
-        *self.spoke.entry(peer).or_default() += 1;
+        self.note_spoke(peer);
         let log = &self.rooms.get_mut(room).log;
         if let Some(Some(state)) = self.peers.get_mut(peer.slot as usize)
             && state.room == room
@@ -296,6 +301,23 @@ impl Chat {
             state.cursor.own_appended(log);
         }
         Said::Yes
+    }
+
+    /// One more message of this peer's, for `/top`.
+    fn note_spoke(&mut self, peer: PeerId) {
+        if self.speaking.0 != peer {
+            self.settle_spoke();
+            self.speaking.0 = peer;
+        }
+        self.speaking.1 += 1;
+    }
+
+    /// Puts the last speaker's share to the others'.
+    fn settle_spoke(&mut self) {
+        let (peer, said) = (self.speaking.0, std::mem::take(&mut self.speaking.1));
+        if said > 0 {
+            *self.spoke.entry(peer).or_default() += said;
+        }
     }
 
     /// True where this peer must not be read now; it is then resumed by an action.
@@ -409,6 +431,7 @@ impl Chat {
 
     /// The connection is gone.
     pub fn gone(&mut self, peer: PeerId) {
+        self.settle_spoke();
         self.spoke.remove(&peer);
         if self.get(peer).is_some() {
             self.leave(peer, None);
@@ -480,10 +503,19 @@ impl Chat {
 
     /// What a peer is called.
     pub fn name_of(&self, peer: PeerId) -> String {
+        let mut name = Vec::new();
+        self.push_name(&mut name, peer);
+        String::from_utf8(name).expect("names are text")
+    }
+
+    /// The same behind what is in `into`: each line begins with a name, so no string is made for it.
+    fn push_name(&self, into: &mut Vec<u8>, peer: PeerId) {
         match self.names.name_of(peer) {
-            _ if self.console == Some(peer) => "operator".to_owned(),
-            Some(name) => name.written().to_owned(),
-            None => format!("guest{}", peer.serial),
+            _ if self.console == Some(peer) => into.extend_from_slice(b"operator"),
+            Some(name) => into.extend_from_slice(name.written().as_bytes()),
+            None => {
+                let _ = write!(into, "guest{}", peer.serial);
+            }
         }
     }
 

@@ -50,6 +50,7 @@ impl Chat {
             let lag = peer::Messages(u64::from(lag));
             lines.push(format!("{} {peer} is {lag} behind", self.name_of(peer)));
         }
+        self.settle_spoke();
         let mut talkers: Vec<(u64, PeerId)> =
             std::mem::take(&mut self.spoke).into_iter().map(|(peer, said)| (said, peer)).collect();
         talkers.sort_unstable_by(|a, b| b.cmp(a));

@@ -110,6 +110,8 @@ pub const DATAGRAM_BYTES: usize = 65_536;
 pub struct Batch {
     /// [`BATCH_READS`] times [`DATAGRAM_BYTES`].
     pub bytes: Box<[u8]>,
+    /// How many reads the loop wants at most, 1 to [`BATCH_READS`]: preparing more than come costs time.
+    pub want: usize,
     /// What each read brought; the first `reads` of them, as `recvfrom` returned.
     pub heads: [BatchHead; BATCH_READS],
 }
@@ -137,6 +139,7 @@ impl Batch {
         let head = BatchHead { from: nobody, to: None, hit: Hit::Own, len: 0, stride: 0 };
         Batch {
             bytes: vec![0; BATCH_READS * DATAGRAM_BYTES].into_boxed_slice(),
+            want: BATCH_READS,
             heads: [head; BATCH_READS],
         }
     }
@@ -296,7 +299,7 @@ pub trait Os {
     /// tells. Looks through all sockets of the machine: for a counter that somebody asked for.
     fn udp_lost(&self, udp: &Self::Udp) -> Option<u64>;
 
-    /// recvfrom, up to [`BATCH_READS`] at once: how many heads of `batch` are filled (at least 1).
+    /// recvfrom, up to `batch.want` at once: how many heads of `batch` are filled (at least 1).
     fn recvfrom(&mut self, udp: &mut Self::Udp, batch: &mut Batch) -> io::Result<usize>;
 
     /// sendto.

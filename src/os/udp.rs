@@ -48,6 +48,8 @@ pub struct Udp {
     state: UdpSocketState,
     /// True: an AF_INET6 socket, which takes IPv4 destinations as `::ffff:a.b.c.d` only.
     v6: bool,
+    /// The address that it is bound to; unspecified for all.
+    bound: IpAddr,
 }
 
 impl Udp {
@@ -64,7 +66,8 @@ impl Udp {
         socket.bind(&at.into())?;
         let state = state_that_fragments(&socket, at.is_ipv6())?;
         socket.set_nonblocking(true)?;
-        Ok(Udp { socket: UdpSocket::from_std(socket.into()), state, v6: at.is_ipv6() })
+        let socket = UdpSocket::from_std(socket.into());
+        Ok(Udp { socket, state, v6: at.is_ipv6(), bound: at.ip() })
     }
 
     /// setsockopt, for what its family has.
@@ -122,7 +125,8 @@ impl Udp {
             IoSliceMut::new(pieces.next().expect("Batch::new made room for BATCH_READS reads"))
         });
         let mut metas = [RecvMeta::default(); BATCH_READS];
-        let reads = self.state.recv((&self.socket).into(), &mut bufs, &mut metas)?;
+        let (bufs, metas) = (&mut bufs[..batch.want], &mut metas[..batch.want]);
+        let reads = self.state.recv((&self.socket).into(), bufs, metas)?;
         for (head, meta) in batch.heads.iter_mut().zip(&metas[..reads]) {
             let from = plain(meta.addr);
             let to = meta.dst_ip.map(|ip| ip.to_canonical());
@@ -155,7 +159,8 @@ impl Udp {
         Ok(())
     }
 
-    /// One sendmsg. A broadcast or multicast address is hit but can be nobody's source; that of a
+    /// One sendto where nothing else is to be said: not the address that the socket is bound to,
+    /// which is the source anyway. Else one sendmsg. A broadcast or multicast address is hit but can be nobody's source; that of a
     /// subnet only the kernel knows (EINVAL, since Linux 6 ENETUNREACH): then the kernel chooses.
     /// After an EINVAL quinn-udp segments no more on this socket, which costs speed only.
     fn send(
@@ -165,7 +170,10 @@ impl Udp {
         bytes: &[u8],
         segment_size: Option<usize>,
     ) -> io::Result<()> {
-        let from = from.filter(|ip| !is_group(ip.to_canonical()));
+        let from = from.filter(|&ip| ip != self.bound && !is_group(ip.to_canonical()));
+        if from.is_none() && segment_size.is_none() {
+            return self.socket.send_to(bytes, to).map(drop);
+        }
         let mut transmit = quinn_udp::Transmit {
             destination: to,
             ecn: None,

@@ -6,7 +6,7 @@
 
 use super::Reactor;
 use crate::handler::{Datagram, Handler};
-use crate::os::{Batch, BatchHead, DATAGRAM_BYTES, Os, Transmit};
+use crate::os::{BATCH_READS, Batch, BatchHead, DATAGRAM_BYTES, Os, Transmit};
 use crate::stats::Stats;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -16,14 +16,20 @@ use std::ops::Range;
 /// many must not keep us here.
 const ERRORS_MAX: usize = 64;
 
+/// The least that a call prepares: for the datagram that an event told of.
+const WANT_LEAST: usize = 1;
+
 pub(super) struct UdpSocket<U> {
     udp: U,
     ready: bool,
+    /// Reads that the next call prepares: one more than the last brought, rounded up to a power of
+    /// two. Headers and buffers for 32 cost as much as an echo, and mostly few datagrams wait.
+    want: usize,
 }
 
 impl<U> UdpSocket<U> {
     pub(super) fn new(udp: U) -> Self {
-        UdpSocket { udp, ready: false }
+        UdpSocket { udp, ready: false, want: WANT_LEAST }
     }
 
     pub(super) fn socket(&self) -> &U {
@@ -47,12 +53,15 @@ impl<O: Os> Reactor<O> {
     /// The part of the read phase that is for datagrams.
     pub(super) fn read_datagrams<H: Handler>(&mut self, handler: &mut H) {
         for index in 0..self.udps.len() {
-            let (mut batches, mut errors) = (0, 0);
-            while self.udps[index].ready && batches < self.budgets.batches && errors < ERRORS_MAX {
+            let (mut left, mut errors) = (self.budgets.batches * BATCH_READS, 0);
+            while self.udps[index].ready && left > 0 && errors < ERRORS_MAX {
                 let batch = self.batch.get_or_insert_default();
+                batch.want = self.udps[index].want.min(left);
                 match self.os.recvfrom(&mut self.udps[index].udp, batch) {
                     Ok(reads) => {
-                        batches += 1;
+                        left -= reads;
+                        let want = (reads + 1).next_power_of_two();
+                        self.udps[index].want = want.clamp(WANT_LEAST, BATCH_READS);
                         self.answer(index, reads, handler);
                     }
                     Err(error) if error.kind() == ErrorKind::WouldBlock => {
@@ -71,7 +80,7 @@ impl<O: Os> Reactor<O> {
     fn answer<H: Handler>(&mut self, index: usize, reads: usize, handler: &mut H) {
         let now = self.os.now();
         let Reactor { os, udps, batch, stats, .. } = self;
-        let Some(Batch { bytes, heads }) = batch.as_deref() else { return };
+        let Some(Batch { bytes, heads, .. }) = batch.as_deref() else { return };
         let udp = &mut udps[index].udp;
         for (head, bytes) in heads[..reads].iter().zip(bytes.chunks(DATAGRAM_BYTES)) {
             let mut send = |bytes: &[u8], stride| {

@@ -6,7 +6,7 @@
 use super::kernel::{ALL, SimOs, UdpFd, What};
 use super::trace::Step;
 use crate::handler::Hit;
-use crate::os::{BATCH_READS, Batch, BatchHead, DATAGRAM_BYTES, Hints, Source, Transmit};
+use crate::os::{Batch, BatchHead, DATAGRAM_BYTES, Hints, Source, Transmit};
 use rustix::io::Errno;
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -160,8 +160,8 @@ impl SimOs {
         }
         let coalesced = self.random.chance(self.faults.coalesced);
         let most = match self.random.chance(self.faults.short_batch) {
-            true => self.random.range(1..=BATCH_READS),
-            false => BATCH_READS,
+            true => self.random.range(1..=batch.want),
+            false => batch.want,
         };
         let slots = batch.bytes.chunks_mut(DATAGRAM_BYTES).zip(&mut batch.heads);
         let mut reads = 0;
