@@ -34,12 +34,16 @@ fn run(cli: &Cli, log: &LogQueue) -> Result<ExitCode, Error> {
     let trace = log::log_enabled!(log::Level::Debug);
     match &cli.command {
         Command::Serve(args) => {
-            let options = args.options(stdout_is_terminal)?;
-            let settings =
-                Settings { ipv6_only: args.ipv6_only(), send_buffer: args.send_buffer()? };
+            let limit = raise_descriptor_limit();
+            let options = args.options(stdout_is_terminal, limit.1)?;
+            let settings = Settings {
+                ipv6_only: args.ipv6_only(),
+                send_buffer: args.send_buffer()?,
+                user_timeout: args.user_timeout(),
+            };
             let version = env!("CARGO_PKG_VERSION");
             log.say(&format!("reactor {version} on {}, pid {}", host_name(), std::process::id()));
-            raise_limit();
+            log::info!("descriptor limit {} (was {})", limit.1, limit.0);
             let os = MioOs::new(settings).map_err(failed)?;
             if trace {
                 serve::run(TraceOs::new(os), &options, log).map_err(failed)?;
@@ -76,11 +80,6 @@ fn run(cli: &Cli, log: &LogQueue) -> Result<ExitCode, Error> {
 
 fn failed(error: impl std::fmt::Display) -> Error {
     Error::Failed(error.to_string())
-}
-
-fn raise_limit() {
-    let (before, now) = raise_descriptor_limit();
-    log::info!("descriptor limit {now} (was {before})");
 }
 
 /// Lines go to the queue, which the loop drains to stderr. RUST_LOG is for debugging, where

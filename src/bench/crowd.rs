@@ -250,7 +250,7 @@ impl Handler for Crowd {
         self.progress_at = now;
     }
 
-    fn reads(&mut self, _peer: PeerId) -> bool {
+    fn reads(&mut self, _peer: PeerId, _now: Instant) -> bool {
         true
     }
 
@@ -350,7 +350,7 @@ impl Handler for Crowd {
         self.dirty.pop_front()
     }
 
-    fn next_action(&mut self) -> Option<Action> {
+    fn next_action(&mut self, _: Instant) -> Option<Action> {
         let action = self.actions.pop_front();
         action.or_else(|| match self.phase {
             Phase::Connecting(peers) => self.dials.next(peers, self.opened),

@@ -446,6 +446,16 @@ impl Chat {
         }
     }
 
+    /// True until it has left, or was told to go.
+    pub fn is_here(&self, peer: PeerId) -> bool {
+        self.get(peer).is_some_and(Peer::is_member)
+    }
+
+    /// What holds now.
+    pub fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
     /// Bytes that a line's text may have.
     pub fn line_len_max(&self) -> usize {
         self.rules.line_len_max

@@ -211,7 +211,7 @@ impl Handler for Client {
         }
     }
 
-    fn reads(&mut self, peer: PeerId) -> bool {
+    fn reads(&mut self, peer: PeerId, _: Instant) -> bool {
         if Some(peer) == self.console {
             let room = self.ahead.pending().len() < AHEAD_BYTES;
             let reads = self.link.is_some() && room && self.turn == Turn::Ours;
@@ -314,7 +314,7 @@ impl Handler for Client {
         self.dirty.pop_front()
     }
 
-    fn next_action(&mut self) -> Option<Action> {
+    fn next_action(&mut self, _: Instant) -> Option<Action> {
         self.actions.pop_front()
     }
 
@@ -373,7 +373,7 @@ mod tests {
         client.opened(CONSOLE, Origin::Console, now);
         client.opened(LINK, Origin::Dialed, now);
         for _ in 0..1_000 {
-            while client.reads(CONSOLE) {
+            while client.reads(CONSOLE, now) {
                 client.received(CONSOLE, &[b'x'; AHEAD_BYTES], 0, now);
             }
             client.sent(LINK, 4_096, now);
@@ -385,10 +385,10 @@ mod tests {
     #[test]
     fn a_signal_during_a_dial_tries_no_further_address() {
         let (mut client, now) = (client(), Instant::now());
-        assert!(matches!(client.next_action(), Some(Action::Connect { .. })));
+        assert!(matches!(client.next_action(now), Some(Action::Connect { .. })));
         client.signalled(Signal::Interrupt, now);
-        assert!(matches!(client.next_action(), Some(Action::Stop { .. })));
+        assert!(matches!(client.next_action(now), Some(Action::Stop { .. })));
         client.closed(LINK, CloseReason::Stopping, now);
-        assert_eq!(client.next_action(), None);
+        assert_eq!(client.next_action(now), None);
     }
 }

@@ -105,7 +105,7 @@ impl Handler for DatagramClient {
         self.console = Some(peer);
     }
 
-    fn reads(&mut self, _: PeerId) -> bool {
+    fn reads(&mut self, _: PeerId, _: Instant) -> bool {
         let reads = self.unanswered < UNANSWERED_MAX && !self.screen.is_full();
         self.held |= !reads;
         reads
@@ -204,7 +204,7 @@ impl Handler for DatagramClient {
         std::mem::take(&mut self.dirty).then_some(self.console).flatten()
     }
 
-    fn next_action(&mut self) -> Option<Action> {
+    fn next_action(&mut self, _: Instant) -> Option<Action> {
         self.actions.pop_front()
     }
 

@@ -20,6 +20,7 @@ mod flush;
 mod limits;
 mod listener;
 mod read;
+mod ready;
 mod stalls;
 mod stop;
 mod udp;
@@ -33,6 +34,7 @@ pub use budgets::Budgets;
 use conn::{Conn, Ending, Output, Phase};
 pub use limits::{BUFFERS_TOTAL, Limits, STALL_TIMEOUT};
 use listener::Listener;
+use ready::ReadyList;
 use slab::Slab;
 use stalls::Stalls;
 use std::collections::VecDeque;
@@ -67,7 +69,7 @@ pub struct Reactor<O: Os> {
     /// Taken when the first datagram comes.
     batch: Option<Box<Batch>>,
     /// Connections that the read phase has something to do for. May name ones that are gone.
-    readable: VecDeque<PeerId>,
+    readable: ReadyList,
     /// Connections to try writing to, whatever the handler says. May name ones that are gone.
     writable: VecDeque<PeerId>,
     /// In the middle of its flush when the budget ran out.
@@ -105,6 +107,8 @@ fn level_of(why: CloseReason) -> log::Level {
         | CloseReason::Lagged
         | CloseReason::Stalled
         | CloseReason::Buffers
+        | CloseReason::LineTimeout
+        | CloseReason::Flood
         | CloseReason::NotFlushed => log::Level::Warn,
         _ => log::Level::Info,
     }
@@ -129,7 +133,7 @@ impl<O: Os> Reactor<O> {
             quiet: false,
             scratch: vec![0; budgets.scratch_bytes].into_boxed_slice(),
             batch: None,
-            readable: VecDeque::new(),
+            readable: ReadyList::default(),
             writable: VecDeque::new(),
             visiting: None,
             flush_unfinished: false,
@@ -222,7 +226,8 @@ impl<O: Os> Reactor<O> {
 
     fn wait<H: Handler>(&mut self, handler: &mut H) -> io::Result<()> {
         if self.next_action.is_none() {
-            self.next_action = handler.next_action();
+            let now = self.os.now();
+            self.next_action = handler.next_action(now);
         }
         let work = self.has_work();
         let stop_reads = self.stopping.as_ref().is_some_and(|stop| !stop.finishing);
@@ -332,7 +337,7 @@ impl<O: Os> Reactor<O> {
     fn act<H: Handler>(&mut self, handler: &mut H) {
         let now = self.os.now();
         for _ in 0..self.budgets.actions {
-            let Some(action) = self.next_action.take().or_else(|| handler.next_action()) else {
+            let Some(action) = self.next_action.take().or_else(|| handler.next_action(now)) else {
                 break;
             };
             match action {
@@ -477,7 +482,7 @@ impl<O: Os> Reactor<O> {
             && !conn.in_readable
         {
             conn.in_readable = true;
-            self.readable.push_back(peer);
+            self.readable.push(peer, self.stats.turns);
         }
     }
 

@@ -80,7 +80,9 @@ impl Server {
                     return self.answered(desk, &error);
                 }
                 let buffers = format!("buffers-total {}", self.buffers_total);
-                for line in self.chat.limits().into_iter().chain([buffers]) {
+                let [idle, line] = self.timeouts();
+                let memory = self.ceiling().to_string();
+                for line in self.chat.limits().into_iter().chain([buffers, idle, line, memory]) {
                     self.answer(desk, &line);
                 }
             }
@@ -111,8 +113,13 @@ impl Server {
             self.closes.iter().map(|(why, count)| format!("{why} {count}")).collect();
         for line in [
             format!(
-                "peers {} (accepted {}, closed {}), turns {}, longest turn {} us",
-                self.peers, stats.accepted, stats.closed, stats.turns, stats.turn_us_max
+                "peers {} (accepted {}, closed {}), turns {}, longest turn {} us, longest wait {} turns",
+                self.peers,
+                stats.accepted,
+                stats.closed,
+                stats.turns,
+                stats.turn_us_max,
+                stats.wait_turns_max
             ),
             format!(
                 "messages said {}, delivered {}, missed {}, private not delivered {}, notices lost {}",
@@ -126,7 +133,10 @@ impl Server {
                 "bytes in {}, out {}; receives {}, sends {}, blocked {}",
                 stats.bytes_in, stats.bytes_out, stats.recvs, stats.sends, stats.sends_blocked
             ),
-            format!("behind: {slow} peers, at most {lag} messages"),
+            format!(
+                "behind: {slow} peers, at most {lag} messages; throttled {}",
+                self.bounds.flood.throttled
+            ),
             format!(
                 "datagrams in {}, out {}, dropped {}, not answered {}, errors {}",
                 stats.datagrams_in,

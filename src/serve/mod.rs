@@ -1,13 +1,20 @@
 //! `reactor serve`: TCP chat and UDP echo in one process.
 
 mod bans;
+mod bounds;
+mod clocks;
 mod console;
 mod desk;
+mod flood;
+mod memory;
 mod server;
 
 pub use crate::chat::{LOG_BYTES, Rules, Slow, line_len_limit};
 pub use crate::reactor::{BUFFERS_TOTAL, STALL_TIMEOUT};
+pub use clocks::LINE_TIMEOUT;
 pub use console::ConsoleMode;
+pub use flood::FloodLimits;
+pub use memory::{PEER_BYTES, peers_most};
 pub use server::{STOP_WITHIN, Server};
 
 use crate::log_queue::LogQueue;
@@ -15,6 +22,7 @@ use crate::os::Os;
 use crate::reactor::{Budgets, Limits, Reactor};
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 /// The send buffer asked for, in bytes, for each accepted connection: what a slow reader hides
 /// from the log is at most twice that and what its own side takes. Where the system chooses, it is
@@ -38,6 +46,16 @@ pub struct Options {
     /// What the kept input and the outboxes of all peers may hold together, in bytes; at least
     /// [`buffers_least`] of the rules' `line_len_max`.
     pub buffers_total: usize,
+    /// The most peers that can be there at once: what memory is computed for.
+    pub peers_max: usize,
+    /// Who sends nothing for so long is closed; none: nobody is.
+    pub idle_timeout: Option<Duration>,
+    /// A line must be complete so long after its first byte (`chat` and `lines`).
+    pub line_timeout: Duration,
+    /// How much one peer may say.
+    pub flood: FloodLimits,
+    /// How long a stop waits for peers to take what they are owed.
+    pub stop_timeout: Duration,
     /// What stdin and stdout are for.
     pub console: ConsoleMode,
     /// stdout is a terminal.
@@ -72,13 +90,15 @@ fn hint(error: &io::Error) -> &'static str {
     }
 }
 
-/// Binds everything, tells where, and serves until a stop is complete. The `listening` lines go to
-/// `log` whatever its level: `listening TRANSPORT ADDRESS SERVICE`, for scripts too.
+/// Binds everything, tells where, and serves until a stop is complete. What memory
+/// peers may take and the `listening` lines go to `log` whatever its level; these are `listening
+/// TRANSPORT ADDRESS SERVICE`, for scripts too.
 pub fn run<O: Os>(os: O, options: &Options, log: &LogQueue) -> Result<(), Error> {
     let mut server = Server::new(options);
     let mut reactor = Reactor::new(os, log.clone());
     let &Options { rules: Rules { stall_timeout, .. }, buffers_total, .. } = options;
     reactor.set_limits(Limits { stall_timeout, buffers_total });
+    log.say(&server.ceiling().to_string());
     for &at in &options.tcp {
         let bind = |source| Error::Bind { transport: "tcp", at, source };
         let bound = reactor.listen(at).map_err(bind)?;
@@ -96,6 +116,7 @@ pub fn run<O: Os>(os: O, options: &Options, log: &LogQueue) -> Result<(), Error>
         log::warn!("stdin and stdout: {error}; going on without a console");
     }
     reactor.run(&mut server)?;
+    server.tell_cut();
     log::info!("stopped: {:?}", reactor.stats());
     Ok(())
 }

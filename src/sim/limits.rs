@@ -35,7 +35,7 @@ impl Handler for Keeper {
         self.opened.push(peer);
     }
 
-    fn reads(&mut self, _: PeerId) -> bool {
+    fn reads(&mut self, _: PeerId, _: Instant) -> bool {
         true
     }
 
@@ -69,7 +69,7 @@ impl Handler for Keeper {
         self.dirty.pop_front()
     }
 
-    fn next_action(&mut self) -> Option<Action> {
+    fn next_action(&mut self, _: Instant) -> Option<Action> {
         self.actions.pop_front()
     }
 

@@ -12,7 +12,7 @@ use super::model::{Client, LOBBY, OPERATOR, SaidBy};
 use super::random::Random;
 use super::trace::Step;
 use crate::chat::line_len_limit;
-use crate::handler::{CloseReason, Signal};
+use crate::handler::{CloseReason, FOR_EVER, Signal};
 use crate::log_queue::LogQueue;
 use crate::os::Source;
 use crate::reactor::{BUFFERS_TOTAL, Budgets, Limits, Reactor, STALL_TIMEOUT};
@@ -107,6 +107,11 @@ impl World {
                 0 => random.range(32..=1_024),
                 _ => BUFFERS_TOTAL,
             },
+            peers_max: 100,
+            idle_timeout: None,
+            line_timeout: FOR_EVER,
+            flood: crate::serve::FloodLimits::default(),
+            stop_timeout: STOP_WITHIN,
             console: random.pick(&[ConsoleMode::Off, ConsoleMode::Commands, ConsoleMode::Chat]),
             stdout_is_terminal: random.below(2) == 0,
         };

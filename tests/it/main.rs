@@ -3,15 +3,20 @@
 
 mod addresses;
 mod chat;
+mod clocks;
 mod connect;
 mod console;
+mod faults;
+mod flood;
 mod limits;
 mod lines_raw;
+mod memory;
 mod operator;
 mod python;
 mod rooms;
 mod serve;
 mod slow;
+mod soak;
 mod stop;
 mod support;
 mod trace;

@@ -195,6 +195,8 @@ fn stats_and_top_tell_what_was_counted() {
 #[test]
 fn limits_are_shown_and_changed_while_it_runs() {
     let mut server = commands(&["--line-max", "100", "--rooms-max", "3", "--history", "5"]);
+    let memory = server.err.wait_for("memory for peers <= ");
+    assert!(memory.contains(": 3 x 1.0 MiB of logs, 256.0 MiB of buffers, "), "{memory}");
     let shown = |line_max: usize| {
         [format!("line-max {line_max}"), "log-bytes 1048576".into(), "rooms-max 3".into()]
             .into_iter()
@@ -202,6 +204,9 @@ fn limits_are_shown_and_changed_while_it_runs() {
                 "history 5".into(),
                 "stall-timeout 60 s".into(),
                 "buffers-total 268435456".into(),
+                "idle-timeout off".into(),
+                "line-timeout 60 s".into(),
+                memory.clone(),
             ])
             .collect::<Vec<String>>()
     };

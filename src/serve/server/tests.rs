@@ -1,7 +1,9 @@
-//! What takes seconds outside takes none here: the hint about a missing newline.
+//! What takes seconds outside takes none here: the hint about a missing newline, who is closed for
+//! a flood, and clocks that stand still while the server does not read.
 
 use super::*;
 use crate::chat::{LOG_BYTES, Slow};
+use crate::serve::FloodLimits;
 
 const PEER: PeerId = PeerId { serial: 7, slot: 0 };
 
@@ -12,7 +14,22 @@ struct Chatter {
 
 impl Chatter {
     fn new() -> Self {
-        let mut server = Server::new(&Options {
+        Self::with(|_| {})
+    }
+
+    fn with(change: impl Fn(&mut Options)) -> Self {
+        let mut options = Chatter::options();
+        change(&mut options);
+        let mut server = Server::new(&options);
+        let start = Instant::now();
+        server.opened(PEER, Origin::Accepted(([127, 0, 0, 1], 1).into()), start);
+        let mut chatter = Chatter { server, start };
+        assert_eq!(chatter.told(), "* you are guest7\n");
+        chatter
+    }
+
+    fn options() -> Options {
+        Options {
             tcp: Vec::new(),
             udp: Vec::new(),
             rules: Rules {
@@ -25,20 +42,37 @@ impl Chatter {
                 stall_timeout: crate::serve::STALL_TIMEOUT,
             },
             buffers_total: crate::serve::BUFFERS_TOTAL,
+            peers_max: 100,
+            idle_timeout: None,
+            line_timeout: crate::serve::LINE_TIMEOUT,
+            flood: crate::serve::FloodLimits::default(),
+            stop_timeout: STOP_WITHIN,
             console: ConsoleMode::Off,
             stdout_is_terminal: false,
-        });
-        let start = Instant::now();
-        server.opened(PEER, Origin::Accepted(([127, 0, 0, 1], 1).into()), start);
-        let mut chatter = Chatter { server, start };
-        assert_eq!(chatter.told(), "* you are guest7\n");
-        chatter
+        }
     }
 
     /// A read at `ms`, after what is due by then. `bytes` begin with what was not consumed.
     fn receive(&mut self, ms: u64, bytes: &[u8]) {
         self.wait_until(ms);
-        self.server.received(PEER, bytes, 0, self.start + Duration::from_millis(ms));
+        let now = self.start + Duration::from_millis(ms);
+        let taken = self.server.received(PEER, bytes, 0, now);
+        assert!(!taken.hold);
+    }
+
+    /// The same of one that is held at some time; returns what is left of `bytes`.
+    fn offer<'a>(&mut self, ms: u64, bytes: &'a [u8]) -> &'a [u8] {
+        let now = self.start + Duration::from_millis(ms);
+        let taken = self.server.received(PEER, bytes, 0, now);
+        assert_eq!(taken.hold, taken.consumed < bytes.len());
+        &bytes[taken.consumed..]
+    }
+
+    /// What the loop is asked for at `ms`, after what is due by then.
+    fn wishes(&mut self, ms: u64) -> Vec<Action> {
+        self.wait_until(ms);
+        let now = self.start + Duration::from_millis(ms);
+        std::iter::from_fn(|| self.server.next_action(now)).collect()
     }
 
     fn wait_until(&mut self, ms: u64) {
@@ -71,6 +105,10 @@ fn a_text_that_stood_for_two_seconds_gets_the_hint_once() {
     chatter.receive(3_000, b"ab\nc");
     chatter.wait_until(9_000);
     assert_eq!(chatter.told(), "", "once in a life");
+    chatter.wait_until(62_999);
+    assert_eq!(chatter.told(), "");
+    chatter.wait_until(63_000);
+    assert_eq!(chatter.told(), "* closed: no newline for 60 s\n");
     assert_eq!(chatter.server.next_deadline(), None);
 }
 
@@ -96,4 +134,67 @@ fn many_lines_that_come_in_pieces_for_many_seconds_get_none() {
     assert_eq!(chatter.told(), "");
     chatter.wait_until(61_500);
     assert_eq!(chatter.told(), HINT);
+}
+
+/// Ten a second, five at once, this host too.
+fn flooded(options: &mut Options) {
+    let (messages_rate, messages_burst) = (10, 5);
+    options.flood =
+        FloodLimits { messages_rate, messages_burst, loopback: true, ..FloodLimits::default() };
+}
+
+#[test]
+fn a_flooder_is_told_once_held_and_read_again_when_it_may_speak() {
+    let mut chatter = Chatter::with(flooded);
+    let lines = b"1\n2\n3\n4\n5\n6\n7\n";
+    let rest = chatter.offer(0, lines);
+    assert_eq!(rest, b"6\n7\n");
+    let slow_down = "* slow down: you are read at 10 messages and 262144 bytes a second\n";
+    assert_eq!(chatter.told(), slow_down);
+    assert_eq!(chatter.wishes(99), []);
+    assert!(!chatter.server.reads(PEER, chatter.start + Duration::from_millis(99)));
+    assert_eq!(chatter.wishes(100), [Action::Resume(PEER)]);
+    assert_eq!(chatter.offer(100, rest), b"7\n");
+    assert_eq!(chatter.wishes(200), [Action::Resume(PEER)]);
+    assert_eq!(chatter.offer(200, b"7\n"), b"");
+    assert_eq!(chatter.told(), "", "once a flood");
+}
+
+#[test]
+fn who_floods_for_a_minute_is_closed_with_a_word() {
+    let mut chatter = Chatter::with(flooded);
+    let lines = b"x\n".repeat(20_000);
+    let mut rest = &lines[..];
+    let mut ended = None;
+    for ms in (0..70_000).step_by(100) {
+        let wishes = chatter.wishes(ms);
+        let finish = |wish: &Action| matches!(wish, Action::Finish { .. });
+        if let Some(Action::Finish { why, .. }) = wishes.into_iter().find(finish) {
+            ended = Some((ms, why));
+            break;
+        }
+        rest = chatter.offer(ms, rest);
+    }
+    assert_eq!(ended, Some((60_100, CloseReason::Flood)));
+    assert!(chatter.told().ends_with("* closed: flooding\n"));
+}
+
+/// A muted peer that does not read its answers is held; its half line is not its fault then.
+#[test]
+fn the_line_clock_stands_still_while_the_server_does_not_read() {
+    let mut chatter = Chatter::with(flooded);
+    chatter.offer(0, b"1\n2\n3\n4\n5\n");
+    chatter.receive(1, b"half");
+    let now = chatter.start + Duration::from_millis(50);
+    assert!(!chatter.server.reads(PEER, now), "no allowance: it is held");
+    chatter.server.bounds.clocks.set_running(PEER, false, now); // and stays so, by a full room, say
+    chatter.told();
+    chatter.wait_until(59_000);
+    assert_eq!(chatter.told(), "");
+    let now = chatter.start + Duration::from_millis(59_000);
+    chatter.server.bounds.clocks.set_running(PEER, true, now);
+    chatter.wait_until(118_950);
+    assert_eq!(chatter.told(), HINT);
+    chatter.wait_until(118_951);
+    assert_eq!(chatter.told(), "* closed: no newline for 60 s\n");
 }

@@ -1,0 +1,77 @@
+//! How much memory peers may take together, computed from the limits. Pure.
+
+use bytesize::ByteSize;
+
+/// What one peer takes beside its buffers, in bytes: its connection, its place in the chat, its
+/// name, its clocks and timers, and its places in lists. A test adds up their sizes.
+pub const PEER_BYTES: usize = 1024;
+
+/// Descriptors that are no peers: the standard three, the poll, signals, listeners, UDP sockets, and
+/// what a lookup or a log opens for a moment.
+const DESCRIPTORS_SPARE: u64 = 64;
+
+/// Peers that a descriptor limit has room for.
+pub fn peers_most(descriptors: u64) -> usize {
+    usize::try_from(descriptors.saturating_sub(DESCRIPTORS_SPARE).max(1)).unwrap_or(usize::MAX)
+}
+
+/// The ceiling: what logs, buffers and peers may hold together. What the allocator takes beside
+/// is not in it: a buffer that grows may be twice as large as what stands in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Ceiling {
+    /// Rooms at once.
+    pub(super) rooms: usize,
+    /// Bytes of each room's log.
+    pub(super) log_bytes: usize,
+    /// Bytes of all peers' buffers together.
+    pub(super) buffers_total: usize,
+    /// Peers at once.
+    pub(super) peers: usize,
+}
+
+impl Ceiling {
+    /// In bytes; `usize::MAX` is no ceiling.
+    pub(super) fn bytes(&self) -> usize {
+        let logs = self.rooms.saturating_mul(self.log_bytes);
+        let peers = self.peers.saturating_mul(PEER_BYTES);
+        logs.saturating_add(self.buffers_total).saturating_add(peers)
+    }
+}
+
+impl std::fmt::Display for Ceiling {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let size = |bytes: usize| ByteSize::b(bytes as u64);
+        write!(
+            f,
+            "memory for peers <= {}: {} x {} of logs, {} of buffers, {} peers x {PEER_BYTES} B",
+            size(self.bytes()),
+            self.rooms,
+            size(self.log_bytes),
+            size(self.buffers_total),
+            self.peers
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ceiling_is_the_sum_of_its_parts_and_says_so() {
+        let mib = 1024 * 1024;
+        let ceiling = Ceiling { rooms: 64, log_bytes: mib, buffers_total: 256 * mib, peers: 1024 };
+        assert_eq!(ceiling.bytes(), 321 * mib);
+        let told = "memory for peers <= 321.0 MiB: 64 x 1.0 MiB of logs, 256.0 MiB of buffers, \
+                    1024 peers x 1024 B";
+        assert_eq!(ceiling.to_string(), told);
+    }
+
+    #[test]
+    fn what_cannot_be_counted_is_no_ceiling() {
+        let ceiling =
+            Ceiling { rooms: usize::MAX, log_bytes: 2, buffers_total: 0, peers: usize::MAX };
+        assert_eq!(ceiling.bytes(), usize::MAX);
+        assert_eq!((peers_most(1_024), peers_most(10)), (960, 1));
+    }
+}
