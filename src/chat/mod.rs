@@ -495,6 +495,16 @@ impl Chat {
         self.rooms.iter().map(|room| room.log.size()).max().unwrap_or(0)
     }
 
+    /// The most that one peer takes here beside its outbox's text, in bytes: its place, its name
+    /// twice (here and in the register), its places in lists and counters.
+    #[cfg(test)]
+    pub(crate) fn peer_bytes() -> usize {
+        let name = size_of::<names::Name>() + 2 * 4 * names::NAME_LEN_MAX;
+        let counted = size_of::<(PeerId, u64)>();
+        let lists = size_of::<PeerId>() * 3 + size_of::<u32>();
+        size_of::<Option<Peer>>() + size_of::<peer::Outbox>() + 2 * name + lists + 2 * counted
+    }
+
     fn get(&self, peer: PeerId) -> Option<&Peer> {
         let state = self.peers.get(peer.slot as usize)?.as_ref();
         state.filter(|state| state.serial == peer.serial)

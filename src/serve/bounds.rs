@@ -46,6 +46,12 @@ impl Bounds {
         }
     }
 
+    /// The most that one peer takes here, in bytes.
+    #[cfg(test)]
+    pub(super) fn peer_bytes() -> usize {
+        Clocks::peer_bytes() + Flood::peer_bytes()
+    }
+
     /// The nearest moment at which one of them may be reached.
     pub(super) fn next(&self) -> Option<Instant> {
         self.clocks.next().into_iter().chain(self.flood.next()).min()
@@ -82,14 +88,8 @@ impl Server {
         match self.bounds.flood.ask(peer, now) {
             Allowance::Yes => return true,
             Allowance::Throttled { first: true } => {
-                let FloodLimits { messages_rate, bytes_rate, .. } = self.bounds.flood_limits;
-                self.chat.tell(
-                    peer,
-                    format_args!(
-                        "slow down: you are read at {messages_rate} messages and {bytes_rate} \
-                         bytes a second"
-                    ),
-                );
+                let limits = self.bounds.flood_limits;
+                self.chat.tell(peer, format_args!("slow down: you are read at {limits} a second"));
             }
             Allowance::Throttled { first: false } => {}
             Allowance::Close => self.close(peer, CloseReason::Flood, "closed: flooding"),

@@ -187,6 +187,12 @@ impl Clocks {
         self.timers.arm(at, key);
     }
 
+    /// The most that one peer takes here, in bytes; a place in a tree counts twice.
+    #[cfg(test)]
+    pub(super) fn peer_bytes() -> usize {
+        2 * 2 * (size_of::<(Key, Clock)>() + size_of::<(Instant, Key)>())
+    }
+
     /// Clocks there are, and timers for them.
     #[cfg(test)]
     pub(super) fn counts(&self) -> (usize, usize) {

@@ -8,6 +8,7 @@
 use crate::handler::PeerId;
 use crate::timers::Timers;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::{Duration, Instant};
 
 /// How long a peer may go on wanting more than it may: a paste of a thousand lines goes through at
@@ -44,6 +45,17 @@ impl Default for FloodLimits {
             bytes_rate: 256 * 1024,
             bytes_burst: 1024 * 1024,
             loopback: false,
+        }
+    }
+}
+
+/// What is limited, of a second: `20 messages and 262144 bytes`.
+impl fmt::Display for FloodLimits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.messages_rate, self.bytes_rate) {
+            (messages, 0) => write!(f, "{messages} messages"),
+            (0, bytes) => write!(f, "{bytes} bytes"),
+            (messages, bytes) => write!(f, "{messages} messages and {bytes} bytes"),
         }
     }
 }
@@ -179,6 +191,12 @@ impl Flood {
     /// Who is to be read again by `now`, until there is none.
     pub(super) fn resume(&mut self, now: Instant) -> Option<PeerId> {
         self.resumes.expire(now)
+    }
+
+    /// The most that one peer takes here, in bytes; a place in a tree counts twice.
+    #[cfg(test)]
+    pub(super) fn peer_bytes() -> usize {
+        2 * (size_of::<(PeerId, Meter)>() + 2 * size_of::<(Instant, PeerId)>())
     }
 
     /// The peer is gone.

@@ -80,6 +80,12 @@ impl Server {
         self.echo.bound(at);
     }
 
+    /// The most that one peer takes here and in the chat beside its buffers, in bytes.
+    #[cfg(test)]
+    pub(crate) fn peer_bytes() -> usize {
+        Chat::peer_bytes() + Bounds::peer_bytes() + size_of::<Option<IpAddr>>()
+    }
+
     /// How many peers ended for this reason.
     #[cfg(test)]
     pub(crate) fn closed_for(&self, why: CloseReason) -> u64 {

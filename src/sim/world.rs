@@ -16,7 +16,7 @@ use crate::handler::{CloseReason, FOR_EVER, Signal};
 use crate::log_queue::LogQueue;
 use crate::os::Source;
 use crate::reactor::{BUFFERS_TOTAL, Budgets, Limits, Reactor, STALL_TIMEOUT};
-use crate::serve::{ConsoleMode, Options, Rules, STOP_WITHIN, Server, Slow};
+use crate::serve::{ConsoleMode, FloodLimits, Options, Rules, STOP_WITHIN, Server, Slow};
 use crate::wire::Protocol;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -34,6 +34,15 @@ const CALM_TURNS_MAX: usize = 200_000;
 
 /// Failing seeds that are collected before the test gives up: several tell more than one.
 const FAILURES_MAX: usize = 10;
+
+/// Nobody floods.
+const UNLIMITED: FloodLimits = FloodLimits {
+    messages_rate: 0,
+    messages_burst: 1,
+    bytes_rate: 0,
+    bytes_burst: 0,
+    loopback: false,
+};
 
 /// Clients at once.
 const CLIENTS_MAX: usize = 8;
@@ -110,7 +119,15 @@ impl World {
             peers_max: 100,
             idle_timeout: None,
             line_timeout: FOR_EVER,
-            flood: crate::serve::FloodLimits::default(),
+            flood: match random.below(4) {
+                // A thousand a second: who is held has its turn soon.
+                0 => FloodLimits {
+                    messages_rate: 1_000,
+                    messages_burst: random.range(1..=4) as u32,
+                    ..UNLIMITED
+                },
+                _ => UNLIMITED,
+            },
             stop_timeout: STOP_WITHIN,
             console: random.pick(&[ConsoleMode::Off, ConsoleMode::Commands, ConsoleMode::Chat]),
             stdout_is_terminal: random.below(2) == 0,

@@ -115,7 +115,7 @@ fn a_port_in_use_is_told_in_one_line_and_exit_code_1() {
     let mut server = Program::start(&["serve", "--tcp", &at.to_string()]);
     assert_eq!(server.exit(), 1);
     let told = server.err.text();
-    let lines: Vec<&str> = told.lines().skip(1).collect();
+    let lines: Vec<&str> = told.lines().skip(2).collect();
     let cause = "Address already in use (os error 98)";
     let hint = "stop the program that has it, or take port 0 for a free one";
     assert_eq!(lines, [format!("reactor: bind tcp {at}: {cause}; {hint}")], "{told}");
@@ -129,7 +129,7 @@ fn a_udp_port_in_use_is_told_too() {
     assert_eq!(server.exit(), 1);
     let told = server.err.text();
     assert!(told.contains(&format!("reactor: bind udp {at}: Address already in use")), "{told}");
-    assert_eq!(told.lines().count(), 2, "{told}");
+    assert_eq!(told.lines().count(), 3, "{told}");
 }
 
 #[test]
