@@ -268,3 +268,40 @@ fn in_a_storm_of_datagrams_a_ready_peer_is_read_in_the_turn_in_which_it_is_ready
     }
     assert_eq!(stage.reactor.stats().wait_turns_max, 0);
 }
+
+/// One in two is lost; nobody behind it waits for that, and nothing pauses.
+#[test]
+fn a_connection_that_is_lost_at_accept_holds_up_nobody() {
+    let mut stage = Stage::new();
+    stage.os().faults_mut().aborted = 500;
+    let dialed = (0..20).filter(|_| stage.os().dial_in(0).is_some()).count();
+    stage.turns(1);
+    let stats = *stage.reactor.stats();
+    assert_eq!((stats.accepted + stats.accept_failed) as usize, dialed, "all in one turn");
+    assert!(stats.accepted > 0 && stats.accept_failed > 0, "{stats:?}");
+}
+
+/// ENOBUFS and ENOMEM, as EMFILE: no event tells when that is over, so the clock does; until then
+/// the loop sleeps, and who is there goes on.
+#[test]
+fn without_memory_accepting_pauses_the_peers_go_on_and_it_comes_back_by_itself() {
+    let mut stage = Stage::new();
+    let peers = stage.peers(1);
+    stage.os().faults_mut().no_memory = 1_000;
+    stage.os().dial_in(0).expect("the backlog is empty");
+    stage.turns(1);
+    for n in 1..=10 {
+        stage.send(peers[0], b"y");
+        stage.turns(1);
+        assert_eq!(stage.puppet.heard.1, n);
+    }
+    stage.turns(1);
+    let wait = stage.os().last_timeout().expect("a deadline");
+    assert!(wait > Duration::ZERO && wait <= Duration::from_millis(100), "{wait:?}");
+    stage.wait(1_000);
+    let failed = stage.reactor.stats().accept_failed;
+    assert!((5..=25).contains(&failed), "{failed} tries in one to two seconds");
+    stage.os().faults_mut().no_memory = 0;
+    stage.wait(1_000); // and what was drawn before comes to its end
+    assert_eq!(stage.reactor.connections(), 2);
+}
