@@ -77,8 +77,12 @@ impl Server {
         said
     }
 
-    /// True for a peer whose words are measured.
+    /// True for a peer whose words are measured. At a stop nobody's are: what has arrived is
+    /// delivered.
     pub(super) fn is_limited(&self, peer: PeerId) -> bool {
+        if self.stopping {
+            return false;
+        }
         let from = self.addresses.get(peer.slot as usize).copied().flatten();
         from.is_some_and(|address| self.bounds.flood.applies(address.is_loopback()))
     }
@@ -97,10 +101,10 @@ impl Server {
         false
     }
 
-    /// Ends a peer by our decision.
+    /// Ends a peer by our decision; not while a stop lets it take what it is owed.
     fn close(&mut self, peer: PeerId, why: CloseReason, last_words: &str) {
         self.bounds.clocks.forget(peer);
-        if self.chat.is_here(peer) {
+        if self.chat.is_here(peer) && !self.stopping {
             self.chat.close(peer, why, format_args!("{last_words}"));
         }
     }
@@ -139,6 +143,13 @@ impl Server {
             }
         }
         while let Some(peer) = self.bounds.flood.resume(now) {
+            self.actions.push_back(Action::Resume(peer));
+        }
+    }
+
+    /// A stop begins: who was throttled is read to the end of what has arrived.
+    pub(super) fn lift_bounds(&mut self) {
+        while let Some(peer) = self.bounds.flood.release() {
             self.actions.push_back(Action::Resume(peer));
         }
     }

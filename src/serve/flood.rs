@@ -193,6 +193,11 @@ impl Flood {
         self.resumes.expire(now)
     }
 
+    /// Anybody who is throttled, until there is none.
+    pub(super) fn release(&mut self) -> Option<PeerId> {
+        self.resumes.expire(self.resumes.next()?)
+    }
+
     /// The most that one peer takes here, in bytes; a place in a tree counts twice.
     #[cfg(test)]
     pub(super) fn peer_bytes() -> usize {

@@ -221,6 +221,7 @@ impl Server {
         if !self.stopping {
             log::info!("stopping: {cause}");
             self.chat.tell_all("the server is stopping");
+            self.lift_bounds();
             // A stdout that nobody reads must not hold the stop up.
             if let Some(console) = &self.console {
                 let (peer, why) = (console.peer, CloseReason::Stopping);

@@ -198,3 +198,18 @@ fn the_line_clock_stands_still_while_the_server_does_not_read() {
     chatter.wait_until(118_951);
     assert_eq!(chatter.told(), "* closed: no newline for 60 s\n");
 }
+
+#[test]
+fn at_a_stop_what_a_throttled_peer_had_sent_is_taken_and_nobody_is_closed_for_a_clock() {
+    let mut chatter = Chatter::with(|options| {
+        flooded(options);
+        options.idle_timeout = Some(Duration::from_secs(1));
+    });
+    let rest = chatter.offer(0, b"1\n2\n3\n4\n5\n6\n7\n");
+    assert_eq!(rest, b"6\n7\n");
+    chatter.server.signalled(Signal::Terminate, chatter.start);
+    let within = Some(STOP_WITHIN);
+    assert_eq!(chatter.wishes(1), [Action::Resume(PEER), Action::Stop { within }]);
+    assert_eq!(chatter.offer(1, rest), b"");
+    assert_eq!(chatter.wishes(4_000), []);
+}
