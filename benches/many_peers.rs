@@ -5,6 +5,7 @@
 //! `cargo bench --bench many_peers` takes about half a minute, `-- --quick` seconds. Without
 //! `--bench`, which is how `cargo test` runs it, it only shows that it works.
 
+use reactor::bench::report::{Machine, Report, in_unit, json};
 use std::process::{Command, ExitCode};
 
 /// Peers, lines a second, lines.
@@ -12,17 +13,17 @@ const RUNS: [[u32; 3]; 4] =
     [[10, 2_500, 12_500], [100, 250, 1_250], [1_000, 25, 125], [10_000, 2, 12]];
 const QUICK: [[u32; 3]; 2] = [[10, 1_000, 300], [100, 100, 30]];
 
-/// What the bench prints and the table shows, and the table's short head for it.
+/// Figures of the bench's JSON report, by name, and the table's short head for each.
 const COLUMNS: [(&str, &str); 9] = [
-    ("deliveries a second", "deliv/s"),
-    ("latency p50", "p50 µs"),
-    ("latency p99", "p99 µs"),
-    ("latency p99.9", "p99.9 µs"),
-    ("latency max", "max µs"),
-    ("server CPU a delivery", "CPU µs"),
-    ("server memory a peer", "bytes/peer"),
-    ("lines per read", "lines/read"),
-    ("schedule lag max", "lag µs"),
+    ("deliveries_per_s", "deliv/s"),
+    ("latency_p50_us", "p50 µs"),
+    ("latency_p99_us", "p99 µs"),
+    ("latency_p999_us", "p99.9 µs"),
+    ("latency_max_us", "max µs"),
+    ("server_cpu_us_per_delivery", "CPU µs"),
+    ("server_memory_bytes_per_peer", "bytes/peer"),
+    ("lines_per_read", "lines/read"),
+    ("schedule_lag_max_us", "lag µs"),
 ];
 
 fn main() -> ExitCode {
@@ -35,30 +36,33 @@ fn main() -> ExitCode {
         let numbers = [peers, rate, messages].map(|number| number.to_string());
         let output = Command::new(env!("CARGO_BIN_EXE_reactor"))
             .args(["bench", "fanout", "--subscribers", &numbers[0]])
-            .args(["--rate", &numbers[1], "--messages", &numbers[2]])
+            .args(["--rate", &numbers[1], "--messages", &numbers[2], "--json"])
             .output()
             .expect("the binary that cargo has just built starts");
-        let report = String::from_utf8_lossy(&output.stdout);
         if !output.status.success() {
-            eprint!("{report}{}", String::from_utf8_lossy(&output.stderr));
+            eprint!("{}", String::from_utf8_lossy(&output.stderr));
             eprintln!("many_peers: {peers} peers: {}", output.status);
             return ExitCode::FAILURE;
         }
+        let report = String::from_utf8_lossy(&output.stdout);
+        let report = json::from_json(&report).expect("the bench reads what it writes");
         if !std::mem::replace(&mut machine_told, true) {
-            println!("{}", report.split("; fanout").next().unwrap_or_default());
+            let Machine { cpu, cores, kernel, congestion, reactor, .. } = &report.machine;
+            println!("{cpu}, {cores} cores, {kernel}, tcp {congestion}; reactor {reactor}");
+            println!("server: {}", report.server);
             print!("{:>7} {:>8}", "peers", "lines/s");
             COLUMNS.iter().for_each(|(_, head)| print!(" {head:>10}"));
             println!();
         }
         print!("{peers:>7} {rate:>8}");
-        COLUMNS.iter().for_each(|(label, _)| print!(" {:>10}", value(&report, label)));
+        COLUMNS.iter().for_each(|(name, _)| print!(" {:>10}", value(&report, name)));
         println!();
     }
     ExitCode::SUCCESS
 }
 
-/// The figure behind a label; a label ends at two spaces.
-fn value<'a>(report: &'a str, label: &str) -> &'a str {
-    let line = report.lines().find(|line| line.split("  ").next() == Some(label));
-    line.and_then(|line| line[label.len()..].split_whitespace().next()).unwrap_or("-")
+/// The figure of that name, or a dash where this system does not tell it.
+fn value(report: &Report, name: &str) -> String {
+    let figure = report.figures.iter().find(|figure| figure.name == name);
+    figure.map_or("-".to_owned(), |figure| in_unit(figure.value, &figure.unit))
 }

@@ -45,6 +45,8 @@ pub enum Origin {
     Dialed,
     /// The process's own stdin (what it sends us) and stdout (what it receives).
     Console,
+    /// A file that is written and never read: what was shown, line by line.
+    Transcript,
 }
 
 /// The one reason for which a connection ended. Logged once, counted once.
@@ -185,6 +187,10 @@ pub enum Action {
     BuffersTotal(usize),
     /// Asks for one `reported`, in the same phase.
     Report,
+    /// The console's terminal in raw mode (true) from now on, whenever it is ours: keys come as they
+    /// are pressed, and [`Handler::screen`] tells how big it is. False gives it back. Ignored where
+    /// stdin or stdout is none.
+    Terminal(bool),
     /// Ends a hold: the kept bytes are offered again, then reading goes on.
     Resume(PeerId),
     /// No more accepts; what has arrived is read; every connection is finished; then `run`
@@ -206,6 +212,31 @@ pub enum Signal {
     Hangup,
     /// SIGCONT: after a stop; the terminal may be ours again.
     Continue,
+}
+
+/// What has become of the console's terminal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Screen {
+    /// Raw and ours: keys come one by one, the screen has this size. Told again when it changes and
+    /// after a stop, when what stood there is to be drawn anew.
+    Ours(Window),
+    /// It is given back at the end of this turn's flush, before the process stops or dies by a
+    /// signal: what must not stay on it is to be erased now.
+    Leaving,
+    /// Given back, or another job's: plain lines, which it edits and echoes itself.
+    Lost,
+}
+
+/// A terminal's size. ioctl_tty(2), TIOCGWINSZ; 0 where it does not know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// Columns.
+    pub columns: u16,
+    /// Rows.
+    pub rows: u16,
+    /// stderr is a terminal too: while this window is ours the loop leaves the log queue to the
+    /// handler, which shows its lines where they tear nothing.
+    pub log: bool,
 }
 
 /// What became of the bytes that were offered to [`Handler::received`].
@@ -235,12 +266,13 @@ pub struct Slices<'a> {
     runs: [IoSlice<'a>; SLICES_MAX],
     len: usize,
     bytes: usize,
+    all: bool,
 }
 
 impl<'a> Slices<'a> {
     /// No runs yet.
     pub fn new() -> Self {
-        Slices { runs: [IoSlice::new(&[]); SLICES_MAX], len: 0, bytes: 0 }
+        Slices { runs: [IoSlice::new(&[]); SLICES_MAX], len: 0, bytes: 0, all: false }
     }
 
     /// Adds a run and says whether there was room for it; an empty run takes no room.
@@ -255,6 +287,17 @@ impl<'a> Slices<'a> {
         self.len += 1;
         self.bytes += run.len();
         true
+    }
+
+    /// Nothing else is pending: what was added is all, and `sent` of all of it brings up no more.
+    /// The loop then need not ask again.
+    pub fn that_is_all(&mut self) {
+        self.all = true;
+    }
+
+    /// Whether that was said.
+    pub fn are_all(&self) -> bool {
+        self.all
     }
 
     /// The runs, in the order they were added.
@@ -310,6 +353,10 @@ pub trait Handler {
 
     /// note: a signal was caught; several of one kind may be told as one.
     fn signalled(&mut self, signal: Signal, now: Instant);
+
+    /// note, act: what has become of the console's terminal, after [`Action::Terminal`]. Nothing to
+    /// do for a program that never asks for one.
+    fn screen(&mut self, _screen: Screen) {}
 
     /// act: the loop's counters, as [`Action::Report`] asked for them.
     fn reported(&mut self, stats: &Stats);

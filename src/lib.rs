@@ -10,7 +10,7 @@
 //! ```text
 //! cli ──▶ serve   connect   bench             three programs: each is a Handler; none names mio
 //!           │ uses   │        │
-//! chat, echo, wire, visible, timers           pure: the room, the echo, lines, safe text, deadlines
+//! chat, echo, wire, visible, timers, terminal pure: the room, the echo, lines, safe text, deadlines
 //!           ▼        ▼        ▼
 //!              handler                        the upper border: plain data and one trait
 //!                 ▲ drives
@@ -30,6 +30,7 @@
 //! | [`chat`] | the room: one log, one cursor for each peer |
 //! | [`echo`] | which datagram is answered |
 //! | [`wire`], [`visible`] | bytes to lines; text that cannot steer a terminal |
+//! | [`terminal`] | the line being typed, and what is shown above it |
 //! | [`timers`], [`stats`], [`log_queue`] | deadlines in order; counters; log lines on their way to stderr |
 //! | [`handler`] | the contract between the loop and the programs |
 //! | [`reactor`] | the loop |
@@ -59,11 +60,14 @@ pub mod echo;
 pub mod handler;
 pub mod log_queue;
 pub mod os;
+pub mod probes;
+mod random;
 pub mod reactor;
 pub mod serve;
 #[cfg(test)]
 mod sim;
 pub mod stats;
+pub mod terminal;
 pub mod timers;
 pub mod visible;
 pub mod wire;

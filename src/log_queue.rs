@@ -92,6 +92,17 @@ impl LogQueue {
         result
     }
 
+    /// Moves waiting lines, whole, to the end of `into`, oldest first, until none is left or it holds
+    /// `bytes_max` bytes: for a screen of which they are a part.
+    pub fn take_lines(&self, into: &mut Vec<u8>, bytes_max: usize) {
+        let mut lines = self.lines();
+        while into.len() < bytes_max
+            && let Some(len) = lines.bytes.iter().position(|&byte| byte == b'\n')
+        {
+            into.extend(lines.bytes.drain(..=len));
+        }
+    }
+
     /// A panic while the lock was held leaves whole lines behind, so the poison means nothing.
     fn lines(&self) -> MutexGuard<'_, Lines> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -194,6 +205,18 @@ mod tests {
         queue.say(&"x".repeat(20));
         queue.say("0123456789");
         assert_eq!((queue.dropped(), drained(&queue)), (2, String::new()));
+    }
+
+    #[test]
+    fn lines_are_taken_whole_and_in_order() {
+        let queue = LogQueue::new();
+        (0..3).for_each(|n| queue.say(&format!("line {n}")));
+        let mut taken = Vec::new();
+        queue.take_lines(&mut taken, 8);
+        assert_eq!(taken, b"line 0\nline 1\n");
+        queue.take_lines(&mut taken, usize::MAX);
+        assert_eq!(taken, b"line 0\nline 1\nline 2\n");
+        assert!(queue.is_empty());
     }
 
     #[test]

@@ -2,11 +2,14 @@
 
 use clap::Parser;
 use reactor::address::host_name;
-use reactor::cli::{Cli, Command, Error};
+use reactor::cli::{Bench, Cli, Command, Error};
+use reactor::handler::Signal;
 use reactor::log_queue::LogQueue;
 use reactor::os::limit::raise_descriptor_limit;
 use reactor::os::mio::{MioOs, Settings};
+use reactor::os::signals::end_by;
 use reactor::os::stdio::{console_is_terminal, write_last};
+use reactor::os::terminal::{give_back, give_back_at_panic};
 use reactor::os::trace::TraceOs;
 use reactor::{bench, connect, serve};
 use std::io::Write;
@@ -17,29 +20,48 @@ use std::time::Duration;
 const LAST_LINES_WITHIN: Duration = Duration::from_millis(500);
 
 fn main() -> ExitCode {
+    give_back_at_panic();
     let cli = Cli::parse();
     let log = LogQueue::new();
     start_logging(&cli, &log);
     let outcome = run(&cli, &log);
+    give_back(); // a loop that failed has closed nothing
     write_last(&log, LAST_LINES_WITHIN);
-    outcome.unwrap_or_else(|error| {
+    if let Ok(Outcome { signal: Some(signal), .. }) = outcome {
+        end_by(signal); // the shell sees which; the code is for where that cannot be
+    }
+    outcome.map(|outcome| outcome.code).unwrap_or_else(|error| {
         // Nobody may be there to read it.
         let _ = writeln!(std::io::stderr(), "reactor: {error}");
         ExitCode::from(error.code())
     })
 }
 
-fn run(cli: &Cli, log: &LogQueue) -> Result<ExitCode, Error> {
-    let (_, stdout_is_terminal) = console_is_terminal();
+/// How a command ended well.
+struct Outcome {
+    code: ExitCode,
+    /// To be ended by, for a client that it ended.
+    signal: Option<Signal>,
+}
+
+impl From<ExitCode> for Outcome {
+    fn from(code: ExitCode) -> Self {
+        Outcome { code, signal: None }
+    }
+}
+
+fn run(cli: &Cli, log: &LogQueue) -> Result<Outcome, Error> {
+    let look = cli.look(console_is_terminal());
     let trace = log::log_enabled!(log::Level::Debug);
     match &cli.command {
         Command::Serve(args) => {
             let limit = raise_descriptor_limit();
-            let options = args.options(stdout_is_terminal, limit.1)?;
+            let options = args.options(look, limit.1)?;
             let settings = Settings {
                 ipv6_only: args.ipv6_only(),
                 send_buffer: args.send_buffer()?,
                 user_timeout: args.user_timeout(),
+                ..Settings::default()
             };
             let version = env!("CARGO_PKG_VERSION");
             log.say(&format!("reactor {version} on {}, pid {}", host_name(), std::process::id()));
@@ -50,30 +72,31 @@ fn run(cli: &Cli, log: &LogQueue) -> Result<ExitCode, Error> {
             } else {
                 serve::run(os, &options, log).map_err(failed)?;
             }
-            Ok(ExitCode::SUCCESS)
+            Ok(ExitCode::SUCCESS.into())
         }
         Command::Connect(args) => {
-            let options = args.options(stdout_is_terminal)?;
-            let os = MioOs::new(Settings::default()).map_err(failed)?;
+            let options = args.options(look.stdout_is_terminal)?;
+            let os = MioOs::new(args.settings(&options)).map_err(failed)?;
             let ended = if trace {
                 connect::run(TraceOs::new(os), &options, log)
             } else {
                 connect::run(os, &options, log)
             };
-            ended.map(ExitCode::from).map_err(failed)
+            let ended = ended.map_err(failed)?;
+            Ok(Outcome { code: ended.into(), signal: ended.signal() })
         }
         Command::Bench(args) => {
-            let options = args.options()?;
+            let Bench::Measure(options, writer) = args.start()? else {
+                return Ok(ExitCode::SUCCESS.into());
+            };
             let os = MioOs::new(Settings::default()).map_err(failed)?;
             let report = if trace {
                 bench::run(TraceOs::new(os), &options, log)
             } else {
                 bench::run(os, &options, log)
             };
-            let report = report.map_err(failed)?;
-            // A reader that has seen enough is no error.
-            let _ = write!(std::io::stdout(), "{report}");
-            report.faults().map_or(Ok(ExitCode::SUCCESS), |faults| Err(failed(faults)))
+            writer.write(&report.map_err(failed)?)?;
+            Ok(ExitCode::SUCCESS.into())
         }
     }
 }

@@ -6,12 +6,14 @@ mod checker;
 mod child;
 mod crowd;
 mod dials;
+mod fill;
 mod footprint;
+mod machine;
 mod marker;
 mod measure;
 mod options;
 mod publisher;
-mod report;
+pub mod report;
 mod schedule;
 
 pub use marker::LINE_BYTES_MIN;
@@ -24,6 +26,7 @@ use crate::os::limit::raise_descriptor_limit;
 use crate::reactor::Reactor;
 use child::ServerChild;
 use crowd::Crowd;
+use fill::Filling;
 use footprint::Footprint;
 use marker::Run;
 use measure::Measure;
@@ -57,12 +60,12 @@ pub fn run<O: Os>(mut os: O, options: &Options, log: &LogQueue) -> Result<Report
     let crowd = Crowd::new(to, options.publishers(), options.peers(), run, os.now());
     let pid = child.as_ref().map(ServerChild::pid);
     let mut bench = Bench { reactor: Reactor::new(os, log.clone()), crowd, pid };
-    let mut report = Report::new(options::head(options, to));
+    let mut filling = Filling::new(options, to, machine::look());
     match options.scenario {
         Scenario::Fanout { messages, rate, .. } => {
-            bench.fanout(options.peers(), rate, messages, &mut report)?;
+            bench.fanout(options.peers(), rate, messages, &mut filling)?;
         }
-        Scenario::Idle { peers } => bench.idle(peers, &mut report)?,
+        Scenario::Idle { peers } => bench.idle(peers, &mut filling)?,
     }
     // The peers go first, so that the server has nobody left to say goodbye to.
     drop(bench);
@@ -71,7 +74,7 @@ pub fn run<O: Os>(mut os: O, options: &Options, log: &LogQueue) -> Result<Report
     {
         log::warn!("stop the server: {error}");
     }
-    Ok(report)
+    Ok(filling.0)
 }
 
 /// A run under way.
@@ -88,44 +91,37 @@ impl<O: Os> Bench<O> {
         peers: usize,
         rate: u32,
         messages: u32,
-        report: &mut Report,
+        filling: &mut Filling,
     ) -> Result<(), Error> {
         let before = self.look();
         let took = self.gather(peers)?;
         let gathered = self.look();
         let measure = self.measure(rate, messages)?;
         let after = self.look();
-        report.deliveries(&measure);
-        report.latency(&measure);
-        report.cost(&measure, [gathered, after]);
-        report.memory([before, gathered], peers);
-        report.connecting(peers, took);
-        report.generator(&measure);
-        report.verdict(&measure);
+        filling.deliveries(&measure);
+        filling.latency(&measure);
+        filling.cost(&measure, [gathered, after]);
+        filling.memory([before, gathered], peers);
+        filling.connecting(peers, took);
+        filling.generator(&measure);
+        filling.verdict(&measure);
         Ok(())
     }
 
-    fn idle(&mut self, peers: usize, report: &mut Report) -> Result<(), Error> {
+    fn idle(&mut self, peers: usize, filling: &mut Filling) -> Result<(), Error> {
         let first = IDLE_FIRST.min(peers / 2);
         let mut took = self.gather(1 + first)?;
         let few = self.look();
         took += self.gather(1 + peers)?;
         let many = self.look();
         let measure = self.measure(1, 1)?;
-        report.connecting(1 + peers, took);
-        report.count("first stage", first as u64, "peers");
-        for (label, look) in
-            [("server memory, first stage", few), ("server memory, all peers", many)]
-        {
-            if let Some(look) = look {
-                report.count(label, look.rss_bytes / 1024, "KiB");
-            }
-        }
-        report.memory([few, many], peers - first);
-        report.row("one line to all", measure.latency.max() as f64 / 1_000.0, "µs");
-        report.cost(&measure, [many, self.look()]);
-        report.generator(&measure);
-        report.verdict(&measure);
+        filling.connecting(1 + peers, took);
+        filling.stages(first, [few, many]);
+        filling.memory([few, many], peers - first);
+        filling.one_line(&measure);
+        filling.cost(&measure, [many, self.look()]);
+        filling.generator(&measure);
+        filling.verdict(&measure);
         Ok(())
     }
 

@@ -1,9 +1,6 @@
-//! What a bench is asked for, and the ways in which it cannot be had. Pure, but for what the head
-//! line of a report says of the machine.
+//! What a bench is asked for, and the ways in which it cannot be had. Pure.
 
-use super::child;
 use super::crowd::Failure;
-use super::report::grouped;
 use crate::wire::Protocol;
 use std::io;
 use std::net::SocketAddr;
@@ -47,6 +44,8 @@ pub struct Options {
     pub protocol: Protocol,
     /// Bytes of a line with its newline: [`super::LINE_BYTES_MIN`] to [`crate::wire::LINE_LEN_MAX`].
     pub line_bytes: usize,
+    /// What was typed, for the report: see [`super::Report::command`].
+    pub command: Vec<String>,
 }
 
 /// Why there is no report.
@@ -112,33 +111,6 @@ impl Options {
     }
 }
 
-/// Everything that the figures depend on, in one line.
-pub(super) fn head(options: &Options, to: SocketAddr) -> String {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let kernel = rustix::system::uname();
-    let kernel = [kernel.sysname(), kernel.release()].map(|part| part.to_string_lossy());
-    let congestion = std::fs::read_to_string("/proc/sys/net/ipv4/tcp_congestion_control");
-    let congestion = congestion.map_or(String::new(), |name| format!(", tcp {}", name.trim()));
-    let server = match options.server {
-        Some(_) => to.to_string(),
-        None => format!("reactor {}", child::flags(options.protocol).join(" ")),
-    };
-    let load = match options.scenario {
-        Scenario::Fanout { subscribers, publishers, messages, rate } => format!(
-            "fanout from {publishers} to {} peers, {} lines/s each, {} lines each",
-            grouped(subscribers as u64),
-            grouped(rate.into()),
-            grouped(messages.into())
-        ),
-        Scenario::Idle { peers } => format!("idle with {} peers", grouped(peers as u64)),
-    };
-    let debug = if cfg!(debug_assertions) { "; debug build" } else { "" };
-    format!(
-        "{cores} cores, {} {}{congestion}; server: {server}; {load}, {} bytes a line{debug}",
-        kernel[0], kernel[1], options.line_bytes
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -146,7 +118,13 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_refused_with_the_limit_named() {
         let scenario = Scenario::Idle { peers: 968 };
-        let options = Options { scenario, server: None, protocol: Protocol::Chat, line_bytes: 64 };
+        let options = Options {
+            scenario,
+            server: None,
+            protocol: Protocol::Chat,
+            line_bytes: 64,
+            command: Vec::new(),
+        };
         assert!(options.fits(1_001).is_ok());
         let refused = options.fits(1_000).unwrap_err().to_string();
         assert!(refused.starts_with("969 peers do not fit: the limit on open descriptors is 1000"));

@@ -115,7 +115,8 @@ impl Cursor {
         Some(missed)
     }
 
-    /// Adds what is owed before `until`, as far as it fits. The cursor does not lag.
+    /// Adds what is owed before `until`, as far as it fits, and says where that is all. The cursor
+    /// does not lag.
     pub fn pending<'a>(
         &self,
         log: &'a BroadcastLog,
@@ -123,11 +124,16 @@ impl Cursor {
         until: u64,
         slices: &mut Slices<'a>,
     ) {
+        let mut end = self.at;
         for run in self.runs(log, author, until) {
             let [front, back] = log.bytes(log.offset(run.start)..log.offset(run.end));
             if !slices.push(front) || !slices.push(back) {
                 return;
             }
+            end = run.end;
+        }
+        if end >= until {
+            slices.that_is_all();
         }
     }
 

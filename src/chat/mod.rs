@@ -31,7 +31,7 @@ use crate::wire::Protocol;
 use peer::{NOT_A_MEMBER, Peer};
 use register::Register;
 use room::Room;
-use rooms::{LOBBY, Rooms};
+use rooms::{LOBBY, RoomIndex, Rooms};
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Arguments;
 use std::io::Write as _;
@@ -44,6 +44,10 @@ pub const LOG_BYTES: usize = 1024 * 1024;
 /// Up to so many members a room tells joins, leaves and renames. A crowd of N that arrives would
 /// cost the square of N; from here on the count would be all that anybody reads anyway.
 pub const NOTICE_PEERS_MAX: usize = 128;
+
+/// Peers that there is room for at first: a table of pages that are not used yet, for the same
+/// reason as the loop's.
+const PEERS_AT_FIRST: usize = 8 * 1024;
 
 /// How long a peer that is closed by our decision has to take the last words.
 pub const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -72,7 +76,7 @@ pub struct Rules {
     /// Bytes of each room's log, entries included.
     pub log_bytes: usize,
     /// Rooms at once, the lobby included; at least 1.
-    pub rooms_max: usize,
+    pub rooms_max: u16,
     /// Messages that a newcomer to a room gets (chat only); 0 for none.
     pub history: usize,
     /// What is done for a slow reader; not [`Slow::Skip`] in `lines` and `raw`.
@@ -139,7 +143,7 @@ impl Chat {
         assert!(rules.line_len_max <= limit, "the log has room for a message");
         Chat {
             rules,
-            peers: Vec::new(),
+            peers: Vec::with_capacity(PEERS_AT_FIRST),
             rooms: Rooms::new(rules.log_bytes, rules.slow),
             names: Register::default(),
             console: None,
@@ -199,12 +203,13 @@ impl Chat {
         let cursor = room.begin(peer.serial, history);
         let place = room.join(peer.slot, cursor.at());
         let (serial, room) = (peer.serial, LOBBY);
-        self.peers[slot] = Some(Peer { serial, cursor, outbox: None, name: None, room, place });
+        let (outbox, muted) = (None, false);
+        self.peers[slot] = Some(Peer { serial, cursor, outbox, place, room, muted });
     }
 
     /// A peer goes from its room to another one, at once: what was still pending from the old room
     /// is dropped, and told in a receipt.
-    fn change_room(&mut self, peer: PeerId, to: u32) {
+    fn change_room(&mut self, peer: PeerId, to: RoomIndex) {
         let name = self.name_of(peer);
         let Some(state) = self.get_mut(peer) else { return };
         let from = state.room;
@@ -238,7 +243,7 @@ impl Chat {
         let Some(state) = self.get(peer).filter(|state| state.is_member()) else {
             return Said::Yes;
         };
-        let (room, muted) = (state.room, state.is_muted());
+        let (room, muted) = (state.room, state.muted);
         if muted && state.answers() >= ANSWERS_BYTES_MAX {
             return Said::Hold;
         }
@@ -250,7 +255,7 @@ impl Chat {
     }
 
     /// The same in a room of which the speaker need not be a member.
-    fn say_in(&mut self, room: u32, peer: PeerId, message: &[u8], now: Instant) -> Said {
+    fn say_in(&mut self, room: RoomIndex, peer: PeerId, message: &[u8], now: Instant) -> Said {
         let mut draft = std::mem::take(&mut self.draft);
         draft.clear();
         if self.is_chat() {
@@ -326,7 +331,7 @@ impl Chat {
     }
 
     /// A notice to a room; chat only.
-    fn notice(&mut self, room: u32, notice: Arguments<'_>) {
+    fn notice(&mut self, room: RoomIndex, notice: Arguments<'_>) {
         if self.is_chat() {
             self.draft.clear();
             let _ = writeln!(self.draft, "* {notice}");
@@ -337,7 +342,7 @@ impl Chat {
     }
 
     /// A notice about a member, which a crowd is spared.
-    fn notice_of(&mut self, room: u32, notice: Arguments<'_>) {
+    fn notice_of(&mut self, room: RoomIndex, notice: Arguments<'_>) {
         if self.rooms.get_mut(room).members.len() <= NOTICE_PEERS_MAX {
             self.notice(room, notice);
         }
@@ -366,13 +371,10 @@ impl Chat {
         outbox.until = Some(outbox.until.map_or(until, |before| before.min(until)));
         let room = state.room;
         let place = std::mem::replace(&mut state.place, NOT_A_MEMBER);
-        let named = state.name.take();
         if place == NOT_A_MEMBER {
             return;
         }
-        if let Some(named) = named {
-            self.names.give_back(&named);
-        }
+        self.names.give_back(peer);
         self.unseat(room, place);
         if self.console != Some(peer) {
             match reason {
@@ -383,7 +385,7 @@ impl Chat {
     }
 
     /// Frees a place among a room's members.
-    fn unseat(&mut self, room: u32, place: u32) {
+    fn unseat(&mut self, room: RoomIndex, place: u32) {
         let Chat { rooms, peers, .. } = self;
         for (slot, place) in rooms.get_mut(room).leave(place) {
             if let Some(Some(moved)) = peers.get_mut(slot as usize) {
@@ -478,10 +480,10 @@ impl Chat {
 
     /// What a peer is called.
     pub fn name_of(&self, peer: PeerId) -> String {
-        match self.get(peer) {
+        match self.names.name_of(peer) {
             _ if self.console == Some(peer) => "operator".to_owned(),
-            Some(Peer { name: Some(name), .. }) => name.written().to_owned(),
-            _ => format!("guest{}", peer.serial),
+            Some(name) => name.written().to_owned(),
+            None => format!("guest{}", peer.serial),
         }
     }
 

@@ -1,6 +1,7 @@
 //! What the operator may do and ask beside what peers may: speak everywhere, mute, look at who lags,
 //! change limits.
 
+use super::rooms::RoomIndex;
 use super::{Chat, Said, line_len_limit, peer};
 use crate::handler::PeerId;
 use std::time::Instant;
@@ -17,12 +18,16 @@ impl Chat {
         full
     }
 
+    /// The name of the room that a peer is in.
+    pub fn room_of(&self, peer: PeerId) -> Option<String> {
+        self.get(peer).map(|state| self.rooms.get(state.room).name.to_string())
+    }
+
     /// Mutes a peer, or lets it speak again; says whether it is muted now.
     pub fn mute(&mut self, peer: PeerId) -> bool {
         let Some(state) = self.get_mut(peer) else { return false };
-        let outbox = state.outbox.get_or_insert_default();
-        outbox.muted = !outbox.muted;
-        outbox.muted
+        state.muted = !state.muted;
+        state.muted
     }
 
     /// How many members are behind their room's log, and by how many messages at most.
@@ -99,7 +104,11 @@ impl Chat {
                     .ok_or_else(|| format!("log-bytes: four lines of {least} bytes must fit"))?;
                 self.rooms.resize(self.rules.log_bytes);
             }
-            "rooms-max" => self.rules.rooms_max = count()?.max(1),
+            "rooms-max" => {
+                let wrong = || format!("rooms-max takes 1 to {}", RoomIndex::MAX);
+                let wanted = u16::try_from(count()?).ok().filter(|&wanted| wanted > 0);
+                self.rules.rooms_max = wanted.ok_or_else(wrong)?;
+            }
             "history" => self.rules.history = count()?,
             _ => return Err(format!("{name} is none of the limits that /limits can change")),
         }

@@ -4,17 +4,21 @@
 use super::room::{Room, Slow};
 use std::collections::{BTreeMap, VecDeque};
 
+/// A room's place in the table. Two bytes: each peer has one, and 65,535 rooms have logs enough to
+/// fill a machine's memory.
+pub(super) type RoomIndex = u16;
+
 /// The place of the room in which everybody starts, and which is never gone.
-pub(super) const LOBBY: u32 = 0;
+pub(super) const LOBBY: RoomIndex = 0;
 
 /// Its name.
 pub(super) const LOBBY_NAME: &str = "#lobby";
 
 pub(super) struct Rooms {
     table: Vec<Option<Room>>,
-    by_name: BTreeMap<Box<str>, u32>,
+    by_name: BTreeMap<Box<str>, RoomIndex>,
     /// Rooms to sweep, each once.
-    dirty: VecDeque<u32>,
+    dirty: VecDeque<RoomIndex>,
     log_bytes: usize,
     slow: Slow,
 }
@@ -33,20 +37,20 @@ impl Rooms {
     }
 
     /// The room at a place that a peer points at, or the lobby: those exist.
-    pub(super) fn get(&self, index: u32) -> &Room {
+    pub(super) fn get(&self, index: RoomIndex) -> &Room {
         self.table[index as usize].as_ref().expect("a room with tenants is never gone")
     }
 
-    pub(super) fn get_mut(&mut self, index: u32) -> &mut Room {
+    pub(super) fn get_mut(&mut self, index: RoomIndex) -> &mut Room {
         self.table[index as usize].as_mut().expect("a room with tenants is never gone")
     }
 
-    pub(super) fn find(&self, name: &str) -> Option<u32> {
+    pub(super) fn find(&self, name: &str) -> Option<RoomIndex> {
         self.by_name.get(name).copied()
     }
 
     /// Makes a room that does not exist yet.
-    pub(super) fn make(&mut self, name: &str) -> u32 {
+    pub(super) fn make(&mut self, name: &str) -> RoomIndex {
         let room = Some(Room::new(name, self.log_bytes, self.slow));
         let index = match self.table.iter().position(Option::is_none) {
             Some(free) => {
@@ -57,13 +61,13 @@ impl Rooms {
                 self.table.push(room);
                 self.table.len() - 1
             }
-        } as u32;
+        } as RoomIndex;
         self.by_name.insert(name.into(), index);
         index
     }
 
     /// One peer less points at a room; a room without any is gone, but for the lobby.
-    pub(super) fn release(&mut self, index: u32) {
+    pub(super) fn release(&mut self, index: RoomIndex) {
         let room = self.get_mut(index);
         room.tenants -= 1;
         if room.tenants == 0 && index != LOBBY {
@@ -81,7 +85,7 @@ impl Rooms {
     }
 
     /// A room has something to offer.
-    pub(super) fn queue(&mut self, index: u32) {
+    pub(super) fn queue(&mut self, index: RoomIndex) {
         let room = self.get_mut(index);
         if !std::mem::replace(&mut room.queued, true) {
             self.dirty.push_back(index);
@@ -89,7 +93,7 @@ impl Rooms {
     }
 
     /// The room to sweep now; they take turns, a peer each.
-    pub(super) fn next_dirty(&mut self) -> Option<u32> {
+    pub(super) fn next_dirty(&mut self) -> Option<RoomIndex> {
         let index = *self.dirty.front()?;
         if self.dirty.len() > 1 {
             self.dirty.rotate_left(1);
@@ -98,7 +102,7 @@ impl Rooms {
     }
 
     /// A room has been swept.
-    pub(super) fn swept(&mut self, index: u32) {
+    pub(super) fn swept(&mut self, index: RoomIndex) {
         self.get_mut(index).queued = false;
         self.dirty.retain(|&dirty| dirty != index);
     }
@@ -107,8 +111,8 @@ impl Rooms {
         self.table.iter().flatten()
     }
 
-    pub(super) fn indexes(&self) -> Vec<u32> {
+    pub(super) fn indexes(&self) -> Vec<RoomIndex> {
         let there = self.table.iter().enumerate().filter(|(_, room)| room.is_some());
-        there.map(|(index, _)| index as u32).collect()
+        there.map(|(index, _)| index as RoomIndex).collect()
     }
 }

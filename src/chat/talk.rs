@@ -41,7 +41,7 @@ impl Chat {
 
     /// An order that peers and the operator have in common; others do nothing here.
     pub fn obey(&mut self, peer: PeerId, order: &Order<'_>) {
-        let muted = self.get(peer).is_some_and(Peer::is_muted);
+        let muted = self.get(peer).is_some_and(|state| state.muted);
         match order {
             Order::Nick(_) if muted => self.tell(peer, format_args!("you are muted")),
             Order::Nick(name) => self.rename(peer, name),
@@ -84,12 +84,6 @@ impl Chat {
         if self.console == Some(peer) || !self.names.take(name, peer) {
             return self.tell(peer, format_args!("{name} is taken"));
         }
-        let Some(state) = self.get_mut(peer) else { return };
-        let old = state.name.replace(Box::new(name.clone()));
-        // Another spelling of its own name stays its own.
-        if let Some(old) = old.filter(|old| old.folded() != name.folded()) {
-            self.names.give_back(&old);
-        }
         self.tell(peer, format_args!("you are {name}"));
         self.notice_of(room, format_args!("{before} is now {name}"));
     }
@@ -106,7 +100,7 @@ impl Chat {
                 return self.tell(peer, format_args!("you are in {name} already"));
             }
             Some(room) => room,
-            None if self.rooms.iter().count() >= self.rules.rooms_max => {
+            None if self.rooms.iter().count() >= usize::from(self.rules.rooms_max) => {
                 return self.tell(peer, format_args!("there are enough rooms: /rooms lists them"));
             }
             None => self.rooms.make(name),
@@ -155,7 +149,7 @@ impl Chat {
             return self.tell(peer, format_args!("not delivered: at most {most} bytes in private"));
         }
         let waiting = self.get(other).map_or(0, Peer::answers);
-        if self.get(peer).is_some_and(Peer::is_muted) {
+        if self.get(peer).is_some_and(|state| state.muted) {
             return self.tell(peer, format_args!("you are muted"));
         }
         if waiting + text.len() + from.len() > PRIVATE_BYTES_MAX {
@@ -173,7 +167,7 @@ impl Chat {
         }
         let serial = name.folded().strip_prefix("guest").and_then(|n| n.parse().ok());
         let Some(serial) = serial else { return self.names.find(name) };
-        let guest = |&peer: &PeerId| self.get(peer).is_some_and(|state| state.name.is_none());
+        let guest = |&peer: &PeerId| self.names.name_of(peer).is_none();
         self.find_serial(serial).filter(guest)
     }
 

@@ -1,5 +1,6 @@
 //! `reactor bench` on the command line.
 
+use super::bench_output::{CompareArgs, OutputArgs};
 use super::{Error, FamilyArgs, ProtocolArg, resolve};
 use crate::address::{Transport, Use};
 use crate::bench;
@@ -14,7 +15,7 @@ pub struct BenchArgs {
     scenario: ScenarioArgs,
 }
 
-/// What to measure.
+/// What to measure, or to compare.
 #[derive(Debug, Subcommand)]
 enum ScenarioArgs {
     /// Publishers speak at a steady rate, subscribers check and clock what reaches them.
@@ -47,6 +48,8 @@ enum ScenarioArgs {
         #[command(flatten)]
         target: TargetArgs,
     },
+    /// Two runs side by side, out of what --json wrote.
+    Compare(CompareArgs),
 }
 
 /// Which server, and what it is sent.
@@ -63,11 +66,36 @@ struct TargetArgs {
     size: ByteSize,
     #[command(flatten)]
     family: FamilyArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// What `reactor bench` is to do.
+pub enum Bench<'a> {
+    /// Measure, and hand the report to the writer.
+    Measure(bench::Options, Writer<'a>),
+    /// Two runs were laid side by side already.
+    Compared,
+}
+
+/// Where the report of a measurement goes.
+pub struct Writer<'a>(&'a OutputArgs);
+
+impl Writer<'_> {
+    /// Shows the report and writes its files. Fails where a file could not be written, and where
+    /// the report is one of a server that did wrong or of a bench that must not be believed.
+    pub fn write(&self, report: &bench::Report) -> Result<(), Error> {
+        self.0.write(report)?;
+        let reasons = report.verdict.reasons().map(|(word, line)| format!("{word}: {line}"));
+        let reasons: Vec<String> = reasons.collect();
+        if reasons.is_empty() { Ok(()) } else { Err(Error::Failed(reasons.join("; "))) }
+    }
 }
 
 impl BenchArgs {
-    /// Resolves the server's address, if there is one; may block on a name server.
-    pub fn options(&self) -> Result<bench::Options, Error> {
+    /// Compares, or says what is to be measured. Resolves the server's address, if there is one; may
+    /// block on a name server.
+    pub fn start(&self) -> Result<Bench<'_>, Error> {
         let (scenario, target) = match &self.scenario {
             &ScenarioArgs::Fanout { subscribers, publishers, messages, rate, ref target } => {
                 let subscribers = subscribers as usize;
@@ -76,6 +104,7 @@ impl BenchArgs {
             ScenarioArgs::Idle { peers, target } => {
                 (bench::Scenario::Idle { peers: *peers as usize }, target)
             }
+            ScenarioArgs::Compare(args) => return args.run().map(|()| Bench::Compared),
         };
         let line_bytes = usize::try_from(target.size.as_u64()).unwrap_or(usize::MAX);
         let (min, max) = (bench::LINE_BYTES_MIN, LINE_LEN_MAX);
@@ -90,6 +119,10 @@ impl BenchArgs {
             Some(text) => resolve(text, family, Transport::Tcp, Use::Connect)?.first().copied(),
             None => None,
         };
-        Ok(bench::Options { scenario, server, protocol: target.protocol.protocol(), line_bytes })
+        let protocol = target.protocol.protocol();
+        let typed = std::env::args_os().skip(1);
+        let command = typed.map(|word| word.to_string_lossy().into_owned()).collect();
+        let options = bench::Options { scenario, server, protocol, line_bytes, command };
+        Ok(Bench::Measure(options, Writer(&target.output)))
     }
 }

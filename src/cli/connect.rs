@@ -1,9 +1,15 @@
 //! `reactor connect` on the command line.
 
+use super::probe::ProbeArgs;
 use super::{DEFAULT, Error, FamilyArgs, ProtocolArg, parse_duration, resolve};
 use crate::address::{Transport, Use};
-use crate::connect;
-use clap::Args;
+use crate::connect::{self, CONNECT_TIMEOUT, Eof, Reconnect};
+use crate::handler::FOR_EVER;
+use crate::os::mio::Settings;
+use clap::{Args, ValueEnum};
+use std::hash::{BuildHasher, RandomState};
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// `reactor connect`.
@@ -23,10 +29,61 @@ pub struct ConnectArgs {
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
     /// With --protocol raw: how long the next line waits for an answer [default: for ever].
-    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    #[arg(long, value_name = "TIME", value_parser = parse_timeout)]
     turn_timeout: Option<Duration>,
+    /// What the end of stdin means.
+    #[arg(long, value_enum, default_value_t = EofArg::HalfClose, conflicts_with = "udp")]
+    eof: EofArg,
+    /// How long each address of the server has to answer [default: 10s].
+    #[arg(long, value_name = "TIME", value_parser = parse_timeout, conflicts_with = "udp")]
+    connect_timeout: Option<Duration>,
+    /// The local address to connect from: an IP address, with or without a port.
+    #[arg(long, value_name = "ADDR", value_parser = parse_local, conflicts_with = "udp")]
+    bind: Option<SocketAddr>,
+    /// Connect again when the link is lost or cannot be made; give up after ROUNDS rounds of the
+    /// server's addresses [default: never].
+    #[arg(
+        long,
+        value_name = "ROUNDS",
+        num_args = 0..=1,
+        require_equals = true,
+        value_parser = clap::value_parser!(u32).range(1..),
+        conflicts_with = "udp"
+    )]
+    reconnect: Option<Option<u32>>,
+    /// Append what is shown and what is said to this file.
+    #[arg(long, value_name = "FILE", conflicts_with = "udp")]
+    transcript: Option<PathBuf>,
     #[command(flatten)]
     family: FamilyArgs,
+    #[command(flatten)]
+    probe: ProbeArgs,
+}
+
+/// `--eof`.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum EofArg {
+    /// Tell the server that nothing more comes, and listen until its end.
+    HalfClose,
+    /// Tell nothing, and listen until the server's end.
+    Wait,
+    /// Tell the server that nothing more comes, and leave.
+    Exit,
+}
+
+/// A timeout that can come true: more than nothing, and short enough to be added to a clock.
+fn parse_timeout(text: &str) -> Result<Duration, String> {
+    match parse_duration(text)? {
+        Duration::ZERO => Err("it is longer than that".to_owned()),
+        time => Ok(time.min(FOR_EVER)),
+    }
+}
+
+/// `192.0.2.1`, `192.0.2.1:5000`, `2001:db8::1`, `[2001:db8::1]:5000`.
+fn parse_local(text: &str) -> Result<SocketAddr, String> {
+    let plain = text.parse::<IpAddr>().map(|ip| SocketAddr::from((ip, 0)));
+    let unreadable = |_| "an address is like 192.0.2.1, 192.0.2.1:5000 or 2001:db8::1".to_owned();
+    plain.or_else(|_| text.parse()).map_err(unreadable)
 }
 
 impl ConnectArgs {
@@ -41,15 +98,57 @@ impl ConnectArgs {
             let refused = |why| Error::Usage(format!("--name {}: {why}", name.escape_debug()));
             connect::check_name(name).map_err(refused)?;
         }
+        let addresses = match self.bind {
+            Some(bind) => reachable(&self.server, addresses, bind)?,
+            None => addresses,
+        };
+        // The standard library's only source of numbers that differ from run to run.
+        let seed = RandomState::new().hash_one(std::process::id());
         let typed = (self.server != DEFAULT).then(|| self.server.clone());
+        let udp = if self.udp { Some(self.probe.options(addresses[0])?) } else { None };
         Ok(connect::Options {
             server: typed.unwrap_or_else(|| addresses[0].to_string()),
             name: self.name.clone(),
             addresses,
-            udp: self.udp,
+            udp,
             protocol: self.protocol.protocol(),
             turn_timeout: self.turn_timeout,
+            eof: match self.eof {
+                EofArg::HalfClose => Eof::HalfClose,
+                EofArg::Wait => Eof::Wait,
+                EofArg::Exit => Eof::Exit,
+            },
+            connect_timeout: self.connect_timeout.unwrap_or(CONNECT_TIMEOUT),
+            bind: self.bind,
+            reconnect: self.reconnect.map(|rounds_max| Reconnect { rounds_max, seed }),
+            asks_rtt: stdout_is_terminal && matches!(self.protocol, ProtocolArg::Chat),
+            transcript: self.transcript.clone(),
             stdout_is_terminal,
         })
     }
+
+    /// What holds for its sockets.
+    pub fn settings(&self, options: &connect::Options) -> Settings {
+        Settings { multicast: self.probe.multicast(options.addresses[0]), ..Settings::default() }
+    }
+}
+
+/// The addresses that a socket bound to `bind` can connect to: those of its family.
+fn reachable(
+    server: &str,
+    addresses: Vec<SocketAddr>,
+    bind: SocketAddr,
+) -> Result<Vec<SocketAddr>, Error> {
+    let family = if bind.is_ipv4() { "IPv4" } else { "IPv6" };
+    let (reachable, others): (Vec<_>, Vec<_>) =
+        addresses.into_iter().partition(|address| address.is_ipv4() == bind.is_ipv4());
+    if reachable.is_empty() {
+        let bind = bind.ip();
+        let line = format!("--bind {bind}: the server has no {family} address");
+        return Err(Error::Usage(line));
+    }
+    for other in others {
+        log::warn!("{server}: {other} is skipped: --bind is {family}");
+    }
+    Ok(reachable)
 }

@@ -2,12 +2,15 @@
 //! and `main.rs` name clap.
 
 mod bench;
+mod bench_output;
 mod connect;
+mod probe;
 mod serve;
 
 use crate::address::{Address, Family, Transport, Use};
+use crate::terminal::paint::{self, Choice};
 use crate::wire::Protocol;
-pub use bench::BenchArgs;
+pub use bench::{Bench, BenchArgs, Writer};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 pub use connect::ConnectArgs;
 pub use serve::ServeArgs;
@@ -24,9 +27,52 @@ pub struct Cli {
     /// Tell errors only; where we listen is told all the same.
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
+    /// Colour on a terminal; NO_COLOR, CLICOLOR and CLICOLOR_FORCE are obeyed where it is auto.
+    #[arg(long, value_enum, global = true, default_value_t, value_name = "WHEN")]
+    color: ColorArg,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+}
+
+/// `--color`.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum ColorArg {
+    /// Where stdout is a terminal that can.
+    #[default]
+    Auto,
+    /// Whatever stdout and the environment are.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// What stdin and stdout can do.
+#[derive(Clone, Copy, Debug)]
+pub struct Look {
+    /// stdout is a terminal.
+    pub stdout_is_terminal: bool,
+    /// Both are, and it can move its cursor.
+    pub terminal: bool,
+    /// What is shown there is coloured.
+    pub color: bool,
+}
+
+impl Cli {
+    /// What stdin and stdout can do, by what they are (terminals, in this order) and the environment.
+    pub fn look(&self, (stdin, stdout): (bool, bool)) -> Look {
+        let var = |name: &str| std::env::var(name).ok();
+        let choice = match self.color {
+            ColorArg::Auto => Choice::Auto,
+            ColorArg::Always => Choice::Always,
+            ColorArg::Never => Choice::Never,
+        };
+        Look {
+            stdout_is_terminal: stdout,
+            terminal: stdin && stdout && paint::can_move(var),
+            color: paint::is_wanted(choice, stdout, var),
+        }
+    }
 }
 
 /// The programs.

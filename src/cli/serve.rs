@@ -1,8 +1,9 @@
 //! `reactor serve` on the command line.
 
-use super::{DEFAULT, Error, FamilyArgs, ProtocolArg, parse_duration, resolve};
+use super::{DEFAULT, Error, FamilyArgs, Look, ProtocolArg, parse_duration, resolve};
 use crate::address::{Transport, Use};
 use crate::handler::FOR_EVER;
+use crate::reactor::Spin;
 use crate::serve::{self, ConsoleMode, FloodLimits, Rules, Slow};
 use crate::wire::{LINE_LEN_MAX, Protocol};
 use bytesize::ByteSize;
@@ -63,11 +64,17 @@ pub struct ServeArgs {
     send_buffer: ByteSize,
     /// Rooms at once.
     #[arg(long, value_name = "N", default_value_t = 64)]
-    #[arg(value_parser = value_parser!(u32).range(1..))]
-    rooms_max: u32,
+    #[arg(value_parser = value_parser!(u16).range(1..))]
+    rooms_max: u16,
     /// Messages that a newcomer to a room gets (chat); 0 for none.
     #[arg(long, value_name = "N", default_value_t = 20)]
     history: u32,
+    /// Look for TIME (or `auto`: after traffic) before sleeping: shorter round trips, a busy core.
+    #[arg(long, value_name = "TIME|auto", value_parser = parse_spin)]
+    spin: Option<Spin>,
+    /// Let what came in wait up to TIME for more of its kind: fewer sends, longer latency.
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = parse_duration)]
+    gather: Duration,
     /// What stdin and stdout are for.
     #[arg(long, value_enum, default_value_t = ConsoleArg::Chat)]
     console: ConsoleArg,
@@ -141,11 +148,7 @@ impl ServeArgs {
     }
 
     /// Resolves the addresses; may block on a name server. `descriptors`: how many may be open.
-    pub fn options(
-        &self,
-        stdout_is_terminal: bool,
-        descriptors: u64,
-    ) -> Result<serve::Options, Error> {
+    pub fn options(&self, look: Look, descriptors: u64) -> Result<serve::Options, Error> {
         let line_len_max = usize::try_from(self.line_max.as_u64()).unwrap_or(usize::MAX);
         let log_bytes = usize::try_from(self.log_bytes.as_u64()).unwrap_or(usize::MAX);
         let limit = serve::line_len_limit(log_bytes);
@@ -167,6 +170,9 @@ impl ServeArgs {
         if buffers_total < least {
             let given = self.buffers_total;
             return Err(Error::Usage(format!("--buffers-total {given}: at least {least} bytes")));
+        }
+        if self.gather > PACE_MAX || matches!(self.spin, Some(Spin::For(time)) if time > PACE_MAX) {
+            return Err(Error::Usage("--spin and --gather: at most 1s".to_owned()));
         }
         let default = [DEFAULT.to_owned()];
         let neither = self.tcp.is_empty() && self.udp.is_empty();
@@ -200,7 +206,7 @@ impl ServeArgs {
                 protocol,
                 line_len_max,
                 log_bytes,
-                rooms_max: self.rooms_max as usize,
+                rooms_max: self.rooms_max,
                 history: self.history as usize,
                 slow,
                 stall_timeout: self.stall_timeout.min(FOR_EVER),
@@ -217,12 +223,27 @@ impl ServeArgs {
                 loopback: self.flood.flood_loopback,
             },
             stop_timeout: self.stop_timeout.min(FOR_EVER),
+            spin: self.spin.unwrap_or_default(),
+            gather: self.gather,
             console: match self.console {
                 ConsoleArg::Off => ConsoleMode::Off,
                 ConsoleArg::Commands => ConsoleMode::Commands,
                 ConsoleArg::Chat => ConsoleMode::Chat,
             },
-            stdout_is_terminal,
+            stdout_is_terminal: look.stdout_is_terminal,
+            terminal: look.terminal,
+            color: look.color,
         })
+    }
+}
+
+/// The longest `--spin` and `--gather`: more is no pace but a stop.
+const PACE_MAX: Duration = Duration::from_secs(1);
+
+/// `auto`, or for how long.
+fn parse_spin(text: &str) -> Result<Spin, String> {
+    match text {
+        "auto" => Ok(Spin::Auto),
+        time => parse_duration(time).map(Spin::For),
     }
 }

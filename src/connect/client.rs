@@ -1,35 +1,40 @@
-//! The stream client: a relay between one dialed peer and the console.
+//! The stream client: a relay between one dialed peer and the console. Which connection that is,
+//! and what becomes of it, is `link`'s to say; here the bytes are passed on and the ends decided.
 
-use super::outgoing::Outgoing;
+mod calls;
+
+use super::backoff::Backoff;
+use super::gather::Gather;
+use super::link::{Link, Next};
 use super::screen::Screen;
-use super::{Ended, Error, Options};
-use crate::handler::{
-    Action, Call, CloseReason, Datagram, Handler, Origin, PeerId, Signal, Slices, Taken,
-};
-use crate::stats::Stats;
+use super::session::{Heard, Session};
+use super::transcript::{Mark, Transcript};
+use super::turns::Turns;
+use super::upstream::Upstream;
+use super::{Ended, Eof, Error, Options};
+use crate::handler::{Action, CloseReason, PeerId, Taken};
 use crate::wire::{self, LINE_LEN_MAX, Lines, Protocol, Refused};
 use std::collections::VecDeque;
-use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
-
-/// How long each address of the server has to answer a dial.
-const DIAL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What stdin may be ahead of the link: one read. Then stdin is not read, so that a file of any
 /// size takes no more memory than this.
 const AHEAD_BYTES: usize = 64 * 1024;
 
+/// How long stdout and the transcript have, after a signal, to take what came before it. A second
+/// signal does not wait at all.
+const SIGNAL_FLUSH: Duration = Duration::from_millis(500);
+
+/// How long a transcript has at the end: nobody waits for a file that takes nothing.
+const LAST_FLUSH: Duration = Duration::from_secs(2);
+
 /// The program of `reactor connect`.
 pub(super) struct Client {
-    server: String,
-    /// What to be called, where the protocol has names.
-    name: Option<String>,
     protocol: Protocol,
-    turn_timeout: Option<Duration>,
-    /// Not tried yet; the first is being dialed or connected.
-    addresses: VecDeque<SocketAddr>,
-    link: Option<PeerId>,
+    eof: Eof,
+    link: Link,
+    session: Session,
+    turns: Turns,
     console: Option<PeerId>,
     console_held: bool,
     link_held: bool,
@@ -37,48 +42,46 @@ pub(super) struct Client {
     /// What stood on stdin without a newline at its end is on its way; it is told with each
     /// `ended`, and there may be two.
     rest_said: bool,
+    /// stdin has ended, and what that means has been set going.
+    input_over: bool,
     /// On its way to the server.
-    ahead: Outgoing,
+    up: Upstream,
     screen: Screen,
-    turn: Turn,
+    transcript: Option<Transcript>,
+    said: Gather,
+    heard: Gather,
     outcome: Option<Result<Ended, Error>>,
     actions: VecDeque<Action>,
-    /// At most the two of them, pushed once a call and emptied in the same turn.
+    /// Each of the three at most once.
     dirty: VecDeque<PeerId>,
-}
-
-/// Whose turn it is in `raw`, where the two sides take turns as in the tutorial. In the other
-/// protocols it is always ours.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Turn {
-    Ours,
-    /// Something must come back first, or this deadline.
-    Theirs(Option<Instant>),
 }
 
 impl Client {
     pub(super) fn new(options: &Options) -> Self {
-        let mut client = Client {
-            server: options.server.clone(),
-            name: options.name.clone(),
+        let backoff = options.reconnect.map(|again| Backoff::new(again.seed, again.rounds_max));
+        let (server, addresses) = (options.server.clone(), options.addresses.clone());
+        let mut link = Link::new(server, addresses, options.bind, options.connect_timeout, backoff);
+        Client {
             protocol: options.protocol,
-            turn_timeout: options.turn_timeout,
-            addresses: options.addresses.iter().copied().collect(),
-            link: None,
+            eof: options.eof,
+            actions: VecDeque::from([link.dial()]),
+            link,
+            session: Session::new(options.name.clone(), options.asks_rtt),
+            turns: Turns::new(options.turn_timeout),
             console: None,
             console_held: false,
             link_held: false,
             refused: Refused::default(),
             rest_said: false,
-            ahead: Outgoing::default(),
+            input_over: false,
+            up: Upstream::default(),
             screen: Screen::new(options.stdout_is_terminal),
-            turn: Turn::Ours,
+            transcript: None,
+            said: Gather::default(),
+            heard: Gather::default(),
             outcome: None,
-            actions: VecDeque::new(),
             dirty: VecDeque::new(),
-        };
-        client.dial();
-        client
+        }
     }
 
     /// How it went, after the run.
@@ -86,61 +89,108 @@ impl Client {
         self.outcome.unwrap_or(Ok(Ended::Done))
     }
 
-    fn dial(&mut self) {
-        if let Some(&to) = self.addresses.front() {
-            self.actions.push_back(Action::Connect { to, from: None, timeout: DIAL_TIMEOUT });
+    /// Tells the user something that is not the server's.
+    fn tell(&mut self, line: &str) {
+        log::warn!("{line}");
+        self.record(Mark::Told, line.as_bytes());
+    }
+
+    fn record(&mut self, mark: Mark, text: &[u8]) {
+        if let Some(transcript) = &mut self.transcript {
+            transcript.line(mark, text);
+            let peer = transcript.peer;
+            self.offer(Some(peer));
         }
+    }
+
+    fn offer(&mut self, peer: Option<PeerId>) {
+        self.dirty.extend(peer.filter(|peer| !self.dirty.contains(peer)));
     }
 
     /// The first outcome stands; what is on the screen still goes to stdout.
     fn end(&mut self, outcome: Result<Ended, Error>) {
         if self.outcome.is_none() {
             self.outcome = Some(outcome);
-            if let Some(link) = self.link {
-                self.actions.push_back(Action::Close(link, CloseReason::Done));
-            }
+            let link = self.link.peer();
+            self.actions.extend(link.map(|link| Action::Close(link, CloseReason::Done)));
+            self.end_transcript(LAST_FLUSH);
             self.actions.push_back(Action::Stop { within: None });
         }
     }
 
-    fn link_closed(&mut self, why: CloseReason) {
-        let server = &self.server;
-        let at = self.addresses.front().map(SocketAddr::to_string).filter(|at| at != server);
-        let at = at.map_or(String::new(), |at| format!(" ({at})"));
-        if self.link.take().is_some() {
-            return match why {
-                CloseReason::Failed(..) => {
-                    self.end(Err(Error::Link(format!("connection to {server}{at}: {why}"))));
-                }
-                _ => self.end(Ok(Ended::Done)),
-            };
-        }
-        if self.outcome.is_some() {
-            return; // a signal ended the dial: nothing more is tried
-        }
-        let hint = match why {
-            CloseReason::Failed(Call::Connect, errno)
-                if io::Error::from_raw_os_error(errno).kind() == ErrorKind::ConnectionRefused =>
-            {
-                "; no server listens there"
+    fn end_transcript(&mut self, within: Duration) {
+        self.end_lines();
+        let peer = self.transcript.as_ref().map(|transcript| transcript.peer);
+        let finish = |peer| Action::Finish { peer, why: CloseReason::Done, within };
+        self.actions.extend(peer.map(finish));
+    }
+
+    /// Both streams are over: what stands there without a newline is a line of the transcript.
+    fn end_lines(&mut self) {
+        let (mut heard, mut said) = (Vec::new(), Vec::new());
+        self.heard.end(|text| heard.extend_from_slice(text.bytes));
+        self.said.end(|text| said.extend_from_slice(text.bytes));
+        for (mark, text) in [(Mark::Heard, heard), (Mark::Said, said)] {
+            if !text.is_empty() {
+                self.record(mark, &text);
             }
-            _ => "",
-        };
-        let line = format!("tcp {server}{at}: {why}{hint}");
-        self.addresses.pop_front();
-        if self.addresses.is_empty() {
-            self.end(Err(Error::Link(line)));
+        }
+    }
+
+    fn act_on(&mut self, next: Next) {
+        match next {
+            Next::Dial(line) => {
+                self.tell(&line);
+                self.actions.push_back(self.link.dial());
+            }
+            Next::Wait(line) => self.tell(&line),
+            Next::Over(line) => self.end(Err(Error::Link(line))),
+        }
+    }
+
+    fn link_closed(&mut self, why: CloseReason, now: Instant) {
+        if self.outcome.is_some() {
+            return; // nothing more is tried
+        }
+        if self.link.peer().is_none() {
+            let next = self.link.dial_failed(why, now);
+            return self.act_on(next);
+        }
+        let ended = matches!(why, CloseReason::Left | CloseReason::Done);
+        // Where we have ended, or are not wanted, an end is the end, and a broken link an error.
+        let ending = self.input_over && self.eof != Eof::Wait;
+        let again = self.link.reconnects() && !ending && !self.session.is_over();
+        if ended && !again {
+            return self.end(Ok(Ended::Done));
+        }
+        let why = if ended { "the server ended it".to_owned() } else { why.to_string() };
+        if !again {
+            return self.end(Err(Error::Link(self.link.broken(&why))));
+        }
+        let next = self.link.lost(&why, now);
+        self.act_on(next);
+        self.lost();
+    }
+
+    /// What belongs to one connection ends with it.
+    fn lost(&mut self) {
+        self.end_lines();
+        self.session.lost();
+        self.turns.ours();
+        if self.protocol == Protocol::Raw {
+            self.up.clear();
         } else {
-            log::warn!("{line}; trying the next address");
-            self.dial();
+            if self.up.lost() {
+                self.tell("the line that was being sent is lost");
+            }
+            self.screen.end_line();
+            self.offer(self.console);
         }
     }
 
     fn free_console(&mut self) {
-        if std::mem::take(&mut self.console_held)
-            && let Some(console) = self.console
-        {
-            self.actions.push_back(Action::Resume(console));
+        if std::mem::take(&mut self.console_held) {
+            self.actions.extend(self.console.map(Action::Resume));
         }
     }
 
@@ -150,13 +200,68 @@ impl Client {
     }
 
     /// Bytes of stdin go out as they are, as far as there is room.
-    fn relay(&mut self, bytes: &[u8]) -> Taken {
-        let room = AHEAD_BYTES.saturating_sub(self.ahead.pending().len());
+    fn relay(&mut self, bytes: &[u8], now: Instant) -> Taken {
+        let room = AHEAD_BYTES.saturating_sub(self.up.len());
         let consumed = bytes.len().min(room);
-        self.ahead.end().extend_from_slice(&bytes[..consumed]);
-        self.dirty.extend(self.link);
+        self.typed(&bytes[..consumed], now);
         let hold = consumed < bytes.len() && self.hold_console();
         Taken { consumed, hold }
+    }
+
+    /// What the user typed, or a pipe brought: one line with its newline, or any piece of the
+    /// stream. It goes to the server; looked at are whole lines alone.
+    fn typed(&mut self, bytes: &[u8], now: Instant) {
+        self.up.push(bytes);
+        self.offer(self.link.peer());
+        if self.protocol == Protocol::Lines && self.transcript.is_none() {
+            return;
+        }
+        let mut said = std::mem::take(&mut self.said);
+        said.push(bytes, |text| {
+            if text.whole && self.protocol == Protocol::Chat {
+                self.session.said(text.bytes, now);
+            }
+            self.record(Mark::Said, text.bytes);
+        });
+        self.said = said;
+    }
+
+    /// What the server sent, as far as it may be shown now.
+    fn show(&mut self, bytes: &[u8], now: Instant) -> usize {
+        let taken = self.screen.takes(bytes);
+        for piece in bytes[..taken].split_inclusive(|&byte| byte == b'\n') {
+            match self.hear(piece, now) {
+                Heard::Line => self.screen.show_piece(piece, None),
+                Heard::Pong(took) => {
+                    let note = format!(" in {:.1} ms", took.as_secs_f64() * 1_000.0);
+                    self.screen.show_piece(piece, Some(&note));
+                }
+                Heard::OwnPong => {
+                    let rtt = self.session.rtt().unwrap_or_default();
+                    log::info!("round trip {:.1} ms", rtt.as_secs_f64() * 1_000.0);
+                }
+            }
+        }
+        taken
+    }
+
+    /// Looks at the lines that end in a piece of what the server sent.
+    fn hear(&mut self, piece: &[u8], now: Instant) -> Heard {
+        let mut last = Heard::Line;
+        if self.protocol == Protocol::Lines && self.transcript.is_none() {
+            return last;
+        }
+        let mut heard = std::mem::take(&mut self.heard);
+        heard.push(piece, |text| {
+            if text.whole && self.protocol == Protocol::Chat {
+                last = self.session.heard(text.bytes, now);
+            }
+            if last != Heard::OwnPong {
+                self.record(Mark::Heard, text.bytes);
+            }
+        });
+        self.heard = heard;
+        last
     }
 
     /// In raw a line is a message without its newline, and the next one waits for an answer.
@@ -164,11 +269,13 @@ impl Client {
         let mut refused = self.refused;
         let mut lines = Lines::skipping(bytes, seen, LINE_LEN_MAX, &mut refused);
         let mut drained = false;
-        while self.turn == Turn::Ours && self.outcome.is_none() {
+        while self.turns.is_ours() && self.outcome.is_none() {
             match lines.next() {
                 Some(Ok(line)) => self.say(wire::text(line), now),
                 Some(Err(wire::TooLong)) => {
-                    log::warn!("stdin: line too long: at most {LINE_LEN_MAX} bytes; not sent");
+                    self.tell(&format!(
+                        "stdin: line too long: at most {LINE_LEN_MAX} bytes; not sent"
+                    ));
                 }
                 None => {
                     drained = true;
@@ -178,7 +285,9 @@ impl Client {
         }
         let consumed = lines.consumed();
         self.refused = refused;
-        Taken { consumed, hold: !drained && self.hold_console() }
+        // Where nothing is left, `reads` decides what the next turn may be.
+        let hold = !drained && consumed < bytes.len() && self.hold_console();
+        Taken { consumed, hold }
     }
 
     fn say(&mut self, text: &[u8], now: Instant) {
@@ -186,209 +295,45 @@ impl Client {
             // The tutorial's client ends on an empty message.
             return self.end(Ok(Ended::Done));
         }
-        self.ahead.end().extend_from_slice(text);
-        self.dirty.extend(self.link);
-        self.turn = Turn::Theirs(self.turn_timeout.map(|timeout| now + timeout));
+        self.up.push(text);
+        self.record(Mark::Said, text);
+        self.offer(self.link.peer());
+        self.turns.theirs(now);
     }
 
     fn our_turn(&mut self) {
-        self.turn = Turn::Ours;
+        self.turns.ours();
         self.free_console();
     }
-}
 
-impl Handler for Client {
-    fn opened(&mut self, peer: PeerId, origin: Origin, _now: Instant) {
-        if origin == Origin::Console {
-            self.console = Some(peer);
-        } else {
-            self.link = Some(peer);
-            if let Some(name) = &self.name {
-                self.ahead.end().extend_from_slice(format!("/nick {name}\n").as_bytes());
-                self.dirty.push_back(peer);
+    /// stdin is over and nothing of it waits for its turn: `--eof` says what that means.
+    fn act_on_eof(&mut self) {
+        let Some(link) = self.link.peer().filter(|_| self.input_over) else { return };
+        match self.eof {
+            Eof::HalfClose => self.actions.push_back(Action::HalfClose(link)),
+            // Not before: a connection that is finishing has no clock for a server that stalls.
+            Eof::Exit if self.up.len() == 0 => {
+                let (peer, why, within) = (link, CloseReason::Done, LAST_FLUSH);
+                self.actions.push_back(Action::Finish { peer, why, within });
             }
-            self.free_console();
+            Eof::Exit | Eof::Wait => {}
         }
     }
 
-    fn reads(&mut self, peer: PeerId, _: Instant) -> bool {
-        if Some(peer) == self.console {
-            let room = self.ahead.pending().len() < AHEAD_BYTES;
-            let reads = self.link.is_some() && room && self.turn == Turn::Ours;
-            self.console_held |= !reads;
-            reads
-        } else {
-            self.link_held = self.screen.is_full();
-            !self.link_held
-        }
-    }
-
-    fn received(&mut self, peer: PeerId, bytes: &[u8], seen: usize, now: Instant) -> Taken {
-        if Some(peer) == self.console {
-            return match self.protocol {
-                Protocol::Chat | Protocol::Lines => self.relay(bytes),
-                Protocol::Raw => self.take_turns(bytes, seen, now),
-            };
-        }
-        self.dirty.extend(self.console);
-        let consumed = match self.protocol {
-            Protocol::Chat | Protocol::Lines => self.screen.show_stream(bytes),
-            Protocol::Raw => {
-                self.screen.show_message(bytes);
-                self.our_turn();
-                bytes.len()
-            }
-        };
-        Taken { consumed, hold: false }
-    }
-
-    fn ended(&mut self, peer: PeerId, rest: &[u8], now: Instant) -> bool {
-        if Some(peer) != self.console {
-            if !rest.is_empty() {
-                self.screen.show_message(rest);
-                self.dirty.extend(self.console);
-            }
-            self.end(Ok(Ended::Done));
-            return true;
-        }
-        let rest = self.refused.rest(rest);
-        if self.protocol == Protocol::Raw
-            && !rest.is_empty()
-            && !std::mem::replace(&mut self.rest_said, true)
+    /// Asks for the round-trip time, where that is due.
+    fn ask_rtt(&mut self, now: Instant) {
+        if let Some(line) = self.session.own_ping(now)
+            && self.up.push_line(line.as_bytes())
         {
-            // A last line without a newline is a line; then its answer is waited for.
-            self.say(rest, now);
-        }
-        if self.turn != Turn::Ours {
-            return !self.hold_console();
-        }
-        if let Some(link) = self.link {
-            self.actions.push_back(Action::HalfClose(link));
-        }
-        true
-    }
-
-    fn closed(&mut self, peer: PeerId, why: CloseReason, _now: Instant) {
-        if Some(peer) != self.console {
-            return self.link_closed(why);
-        }
-        self.console = None;
-        if let CloseReason::Failed(..) = why {
-            let outcome = super::without_stdout(why);
-            // A good end does not stand where what came before it could not be shown.
-            if outcome.is_err() && matches!(self.outcome, Some(Ok(Ended::Done))) {
-                self.outcome = None;
-            }
-            self.end(outcome);
+            self.session.asked(now);
+            self.offer(self.link.peer());
         }
     }
 
-    fn datagram<'a>(&'a mut self, _: Datagram<'a>, _now: Instant) -> Option<&'a [u8]> {
-        None
-    }
-
-    fn signalled(&mut self, signal: Signal, _now: Instant) {
-        if signal != Signal::Continue {
-            self.outcome = Some(Ok(Ended::By(signal)));
-            self.actions.push_back(Action::Stop { within: Some(Duration::ZERO) });
-        }
-    }
-
-    fn reported(&mut self, _: &Stats) {}
-
-    fn expired(&mut self, now: Instant) {
-        if matches!(self.turn, Turn::Theirs(Some(deadline)) if deadline <= now) {
-            log::warn!("no answer in time; the next line goes out all the same");
-            self.our_turn();
-        }
-    }
-
-    fn next_deadline(&self) -> Option<Instant> {
-        match self.turn {
-            Turn::Theirs(deadline) => deadline,
-            Turn::Ours => None,
-        }
-    }
-
-    fn next_dirty(&mut self) -> Option<PeerId> {
-        self.dirty.pop_front()
-    }
-
-    fn next_action(&mut self, _: Instant) -> Option<Action> {
-        self.actions.pop_front()
-    }
-
-    fn pending<'a>(&'a mut self, peer: PeerId, slices: &mut Slices<'a>) {
-        if Some(peer) == self.console {
-            self.screen.pending(slices);
-        } else {
-            slices.push(self.ahead.pending());
-        }
-    }
-
-    fn sent(&mut self, peer: PeerId, n: usize, _now: Instant) {
-        if Some(peer) == self.console {
-            self.screen.sent(n);
-            if std::mem::take(&mut self.link_held)
-                && let Some(link) = self.link
-            {
-                self.actions.push_back(Action::Resume(link));
-            }
-            return;
-        }
-        self.ahead.sent(n);
-        if self.turn == Turn::Ours {
-            self.free_console();
-        }
-    }
-
-    fn buffered(&self) -> usize {
-        self.ahead.pending().len()
+    fn is_transcript(&self, peer: PeerId) -> bool {
+        self.transcript.as_ref().is_some_and(|transcript| transcript.peer == peer)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const LINK: PeerId = PeerId { serial: 2, slot: 1 };
-    const CONSOLE: PeerId = PeerId { serial: 1, slot: 0 };
-
-    fn client() -> Client {
-        let addresses = [1, 2].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
-        Client::new(&Options {
-            name: None,
-            server: "two".to_owned(),
-            addresses: addresses.to_vec(),
-            udp: false,
-            protocol: Protocol::Lines,
-            turn_timeout: None,
-            stdout_is_terminal: false,
-        })
-    }
-
-    #[test]
-    fn a_server_that_reads_slowly_makes_it_keep_no_more_than_a_few_reads() {
-        let (mut client, now) = (client(), Instant::now());
-        client.opened(CONSOLE, Origin::Console, now);
-        client.opened(LINK, Origin::Dialed, now);
-        for _ in 0..1_000 {
-            while client.reads(CONSOLE, now) {
-                client.received(CONSOLE, &[b'x'; AHEAD_BYTES], 0, now);
-            }
-            client.sent(LINK, 4_096, now);
-            let kept = client.ahead.end().capacity();
-            assert!(kept <= 8 * AHEAD_BYTES, "{kept} bytes are kept");
-        }
-    }
-
-    #[test]
-    fn a_signal_during_a_dial_tries_no_further_address() {
-        let (mut client, now) = (client(), Instant::now());
-        assert!(matches!(client.next_action(now), Some(Action::Connect { .. })));
-        client.signalled(Signal::Interrupt, now);
-        assert!(matches!(client.next_action(now), Some(Action::Stop { .. })));
-        client.closed(LINK, CloseReason::Stopping, now);
-        assert_eq!(client.next_action(now), None);
-    }
-}
+mod tests;

@@ -1,21 +1,37 @@
 //! `reactor connect`: a peer of a chat server, or the client of an echo.
 
+mod backoff;
 mod client;
 mod datagrams;
+mod gather;
+mod link;
 mod outgoing;
 mod screen;
+mod session;
+mod transcript;
+mod turns;
+mod upstream;
 
 use crate::chat::names;
 use crate::handler::{CloseReason, Signal};
 use crate::log_queue::LogQueue;
 use crate::os::Os;
+use crate::probes::Audience;
 use crate::reactor::Reactor;
 use crate::wire::Protocol;
 use client::Client;
 use datagrams::DatagramClient;
-use std::io;
+pub use datagrams::{JsonTo, PingOptions, ProbeOptions};
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io::{self, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::time::Duration;
+
+/// How long each address of a server has to answer a dial, where nothing was said: longer than two
+/// lost SYNs (1 s and 2 s, RFC 6298) and a slow network.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What `connect` needs to know, checked.
 #[derive(Clone, Debug)]
@@ -26,14 +42,47 @@ pub struct Options {
     pub name: Option<String>,
     /// Its addresses, to be tried in turn; at least one.
     pub addresses: Vec<SocketAddr>,
-    /// Datagrams instead of a stream.
-    pub udp: bool,
+    /// Datagrams instead of a stream, and how.
+    pub udp: Option<ProbeOptions>,
     /// What a message is.
     pub protocol: Protocol,
     /// In raw: how long the next line waits for an answer; none for ever.
     pub turn_timeout: Option<Duration>,
+    /// What the end of stdin means.
+    pub eof: Eof,
+    /// How long each address has to answer a dial.
+    pub connect_timeout: Duration,
+    /// The local address to dial from; all of `addresses` are of its family.
+    pub bind: Option<SocketAddr>,
+    /// A link that is lost is dialed again.
+    pub reconnect: Option<Reconnect>,
+    /// Ask a chat for the round-trip time every now and then, unseen.
+    pub asks_rtt: bool,
+    /// What was shown and said is appended here.
+    pub transcript: Option<PathBuf>,
     /// stdout is a terminal: bytes are made visible before they reach it.
     pub stdout_is_terminal: bool,
+}
+
+/// What the end of stdin means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Eof {
+    /// A FIN behind the last byte; what the server says until its own end is shown.
+    HalfClose,
+    /// Nothing: what the server says until its own end is shown.
+    Wait,
+    /// A FIN behind the last byte; what the server says from then on is dropped, and its end is
+    /// waited for at most `reactor::DRAIN_MS_MAX`.
+    Exit,
+}
+
+/// `--reconnect`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reconnect {
+    /// So many rounds of dials may fail in a row; none: any number.
+    pub rounds_max: Option<u32>,
+    /// What the jitter is drawn from.
+    pub seed: u64,
 }
 
 /// Why a name cannot be taken, in one line; a server checks it by the same rules.
@@ -59,6 +108,16 @@ pub enum Ended {
     Done,
     /// A signal did; the shell wants to see which.
     By(Signal),
+}
+
+impl Ended {
+    /// The signal that ended it.
+    pub fn signal(self) -> Option<Signal> {
+        match self {
+            Ended::Done => None,
+            Ended::By(signal) => Some(signal),
+        }
+    }
 }
 
 impl From<Ended> for std::process::ExitCode {
@@ -89,29 +148,57 @@ fn without_stdout(why: CloseReason) -> Result<Ended, Error> {
 /// Connects, relays between the server and the console, and returns when it is over.
 pub fn run<O: Os>(os: O, options: &Options, log: &LogQueue) -> Result<Ended, Error> {
     let mut reactor = Reactor::new(os, log.clone());
-    if options.udp {
-        let mut to = options.addresses[0];
-        if to.ip().is_unspecified() {
-            // As connect(2) takes it: this host. An echo comes from the address itself.
-            to.set_ip(match to {
-                SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
-                SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
-            });
-        }
-        let any: SocketAddr =
-            if to.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0u16; 8], 0).into() };
-        let broadcast = to.ip() == Ipv4Addr::BROADCAST;
-        reactor
-            .bind_udp(any, broadcast)
-            .map_err(|error| Error::Link(format!("bind udp {any}: {error}")))?;
-        let mut client = DatagramClient::new(to, broadcast, options.stdout_is_terminal);
-        reactor.open_console(&mut client)?;
-        reactor.run(&mut client)?;
-        client.outcome()
+    if let Some(probes) = &options.udp {
+        run_datagrams(reactor, options, probes)
     } else {
         let mut client = Client::new(options);
+        if let Some(path) = &options.transcript {
+            let failed = |error| Error::Link(format!("open {}: {error}", path.display()));
+            reactor.open_transcript(path, &mut client).map_err(failed)?;
+        }
         reactor.open_console(&mut client)?;
         reactor.run(&mut client)?;
         client.outcome()
     }
+}
+
+/// The sizes that a datagram of our own may have.
+pub const PING_LENS: RangeInclusive<usize> = datagrams::PING_LEN_MIN..=datagrams::DATAGRAM_LEN_MAX;
+
+fn run_datagrams<O: Os>(
+    mut reactor: Reactor<O>,
+    options: &Options,
+    probes: &ProbeOptions,
+) -> Result<Ended, Error> {
+    let mut to = options.addresses[0];
+    if to.ip().is_unspecified() {
+        // As connect(2) takes it: this host. An echo comes from the address itself.
+        to.set_ip(match to {
+            SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    // Made before anything is sent: a path that cannot be written is told at once.
+    let json = match probes.pings.as_ref().and_then(|pings| pings.json.as_ref()) {
+        Some(JsonTo::File(path)) => {
+            let failed = |error| Error::Link(format!("--json {}: {error}", path.display()));
+            Some((std::fs::File::create(path).map_err(failed)?, failed))
+        }
+        _ => None,
+    };
+    let any: SocketAddr =
+        if to.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0u16; 8], 0).into() };
+    let broadcast = to.is_ipv4() && probes.audience == Audience::Many;
+    reactor
+        .bind_udp(any, broadcast)
+        .map_err(|error| Error::Link(format!("bind udp {any}: {error}")))?;
+    let run_id = RandomState::new().build_hasher().finish();
+    let mut client = DatagramClient::new(to, probes, options.stdout_is_terminal, run_id);
+    reactor.open_console(&mut client)?;
+    reactor.run(&mut client)?;
+    if let Some((mut file, failed)) = json {
+        let json = client.json(&client.summary()).unwrap_or_default();
+        file.write_all(json.as_bytes()).map_err(failed)?;
+    }
+    client.outcome()
 }

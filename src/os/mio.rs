@@ -6,17 +6,19 @@
 use super::stdio::{Output, Stdio};
 use super::stream::{Stream, uninterrupted};
 use super::token::{decode, encode};
-use super::udp::{Udp, plain};
-use super::{Batch, Event, Hints, Os, Source, Transmit};
-use crate::handler::{PeerId, Signal};
+use super::udp::{Multicast, Udp, plain};
+use super::{Batch, Caught, Event, Hints, Os, Raise, Source, Transmit, terminal};
+use crate::handler::{PeerId, Signal, Window};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll};
-use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGWINCH};
+use signal_hook::low_level::emulate_default_handler;
 use signal_hook_mio::v1_0::Signals;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// Events that one wait can bring: 12 KiB of epoll_event, and with 10,000 peers that all became
@@ -54,6 +56,8 @@ pub struct Settings {
     /// answer until the kernel gives the connection up; whole milliseconds. Linux counts the time
     /// in which a peer reads nothing too.
     pub user_timeout: Duration,
+    /// How multicast leaves a UDP socket.
+    pub multicast: Multicast,
 }
 
 impl Default for Settings {
@@ -61,7 +65,8 @@ impl Default for Settings {
     /// in which TCP gives up by itself.
     fn default() -> Self {
         let user_timeout = Duration::from_secs(300);
-        Settings { ipv6_only: false, send_buffer: 0, user_timeout }
+        let multicast = Multicast::default();
+        Settings { ipv6_only: false, send_buffer: 0, user_timeout, multicast }
     }
 }
 
@@ -110,6 +115,10 @@ impl MioOs {
         socket.set_tcp_user_timeout(Some(self.settings.user_timeout))?;
         Ok(())
     }
+}
+
+fn is_interrupted(result: &io::Result<()>) -> bool {
+    result.as_ref().is_err_and(|error| error.kind() == ErrorKind::Interrupted)
 }
 
 /// Whether the process was started with `signal` ignored. False where there is no /proc.
@@ -177,7 +186,13 @@ impl Os for MioOs {
         events.clear();
         if self.events.iter().nth(self.told).is_none() {
             self.told = 0;
-            if let Err(error) = self.poll.poll(&mut self.events, timeout) {
+            let mut polled = self.poll.poll(&mut self.events, timeout);
+            if is_interrupted(&polled) {
+                // The signal itself is an event by now: told at once, before anything is drawn for
+                // a terminal that may have another size.
+                polled = self.poll.poll(&mut self.events, Some(Duration::ZERO));
+            }
+            if let Err(error) = polled {
                 self.events.clear();
                 return if error.kind() == ErrorKind::Interrupted { Ok(()) } else { Err(error) };
             }
@@ -255,6 +270,12 @@ impl Os for MioOs {
         Ok(Stream::Stdio(console))
     }
 
+    fn transcript(&mut self, path: &Path, peer: PeerId) -> io::Result<Stream> {
+        let mut file = Box::new(Output::append_to(path)?);
+        file.register(self.poll.registry(), encode(source_of(peer)))?;
+        Ok(Stream::File(file))
+    }
+
     fn recv(&mut self, stream: &mut Stream, into: &mut [u8]) -> io::Result<usize> {
         stream.recv(into)
     }
@@ -270,12 +291,17 @@ impl Os for MioOs {
     fn close(&mut self, stream: Stream) {
         match stream {
             Stream::Tcp(socket) => drop(socket),
-            Stream::Stdio(mut console) => console.deregister(self.poll.registry()),
+            Stream::File(mut file) => file.deregister(self.poll.registry()),
+            Stream::Stdio(mut console) => {
+                terminal::give_back();
+                console.deregister(self.poll.registry());
+            }
         }
     }
 
     fn bind_udp(&mut self, at: SocketAddr, broadcast: bool, index: usize) -> io::Result<Udp> {
         let mut udp = Udp::bind(at, broadcast, self.settings.ipv6_only)?;
+        udp.set_multicast(&self.settings.multicast)?;
         self.poll.registry().register(
             &mut udp.socket,
             encode(Source::Udp(index)),
@@ -296,14 +322,42 @@ impl Os for MioOs {
         udp.sendto(transmit)
     }
 
-    fn signal(&mut self) -> Option<Signal> {
+    fn signal(&mut self) -> Option<Caught> {
         // Each call empties the wake-up pipe and takes one kind; the others stay noted.
         self.signals.pending().next().map(|signal| match signal {
-            SIGINT => Signal::Interrupt,
-            SIGTERM => Signal::Terminate,
-            SIGHUP => Signal::Hangup,
-            _ => Signal::Continue,
+            SIGINT => Caught::Told(Signal::Interrupt),
+            SIGTERM => Caught::Told(Signal::Terminate),
+            SIGHUP => Caught::Told(Signal::Hangup),
+            SIGWINCH => Caught::Resized,
+            SIGTSTP => Caught::Raise(Raise::Stop),
+            SIGQUIT => Caught::Raise(Raise::Quit),
+            _ => Caught::Told(Signal::Continue),
         })
+    }
+
+    fn take_terminal(&mut self, console: &mut Stream) -> io::Result<Window> {
+        let Stream::Stdio(console) = console else { return Err(ErrorKind::Unsupported.into()) };
+        let window = console.take_terminal()?;
+        for signal in [SIGWINCH, SIGTSTP, SIGQUIT] {
+            // One that we were told to ignore stays ignored; once added it is not added again.
+            if !ignored_at_start(signal) {
+                self.signals.add_signal(signal)?;
+            }
+        }
+        Ok(window)
+    }
+
+    fn return_terminal(&mut self) {
+        terminal::give_back();
+    }
+
+    fn raise(&mut self, raise: Raise) {
+        let signal = match raise {
+            Raise::Stop => SIGTSTP,
+            Raise::Quit => SIGQUIT,
+        };
+        // Fails for signals that do not exist alone.
+        let _ = emulate_default_handler(signal);
     }
 
     fn write_log(&mut self, bytes: &[u8]) -> io::Result<usize> {

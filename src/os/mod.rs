@@ -2,17 +2,22 @@
 //! Python socket module name them. An [`Os`] makes no decision; the loop makes them all, so that
 //! the simulated kernel (`sim`) sees every one of them.
 
+pub mod clock;
+pub mod interfaces;
 pub mod limit;
 pub mod mio;
+pub mod signals;
 pub mod stdio;
 pub mod stream;
+pub mod terminal;
 mod token;
 pub mod trace;
 pub mod udp;
 
-use crate::handler::{PeerId, Signal};
+use crate::handler::{PeerId, Signal, Window};
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// What woke us: which source, and what the kernel says of it. poll(7)'s words.
@@ -69,6 +74,27 @@ impl Hints {
     pub const fn any(self, other: Hints) -> bool {
         self.0 & other.0 != 0
     }
+}
+
+/// A caught signal: what a program is told of, and what is the loop's own business.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Caught {
+    /// For the program.
+    Told(Signal),
+    /// SIGWINCH: the terminal's size may have changed.
+    Resized,
+    /// SIGTSTP, which stops, and SIGQUIT, which ends: the terminal is to be given back before
+    /// [`Os::raise`].
+    Raise(Raise),
+}
+
+/// A signal whose default action is to be taken. signal(7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Raise {
+    /// SIGTSTP: stops until SIGCONT.
+    Stop,
+    /// SIGQUIT: ends, with a core dump.
+    Quit,
 }
 
 /// How many reads of datagrams one call may bring in. 32 is quinn-udp's batch on Linux.
@@ -165,8 +191,8 @@ pub fn accept_trouble(error: &io::Error) -> AcceptTrouble {
 ///
 /// No call blocks; what cannot be done now fails with [`io::ErrorKind::WouldBlock`], and an event
 /// tells when it is worth another try: once, at the transition (edge-triggered, epoll(7)).
-/// [`io::ErrorKind::Interrupted`] never comes out of a call but `poll`, which takes it for an empty
-/// batch. Every socket is registered by the call that makes it and never again: a connection for
+/// [`io::ErrorKind::Interrupted`] never comes out of a call: `poll` takes it for the end of its
+/// wait. Every socket is registered by the call that makes it and never again: a connection for
 /// both directions, a datagram socket for reading only, since what would block there is dropped.
 pub trait Os {
     /// A listening TCP socket.
@@ -181,7 +207,7 @@ pub trait Os {
 
     /// Waits until something is ready or `timeout` has passed (`None`: for ever), then replaces
     /// `events` with at most its capacity of them; the rest come with the next call.
-    /// An interrupted wait gives no events.
+    /// An interrupted wait gives what is there at that moment, which may be nothing.
     fn poll(&mut self, events: &mut Vec<Event>, timeout: Option<Duration>) -> io::Result<()>;
 
     /// socket, setsockopt (SO_REUSEADDR; IPV6_V6ONLY unless the address is `[::]`, which takes IPv4
@@ -222,6 +248,10 @@ pub trait Os {
     /// descriptor's open file description: the shell shares it.
     fn console(&mut self, peer: PeerId) -> io::Result<Self::Stream>;
 
+    /// open of a file to append to, made for its owner alone where there is none; registered as
+    /// `peer`. Reading it gives the end of input. Errors: open(2); a FIFO that nobody reads is ENXIO.
+    fn transcript(&mut self, path: &Path, peer: PeerId) -> io::Result<Self::Stream>;
+
     /// recv, or read for the console. 0 is the end of input. On the console
     /// [`io::ErrorKind::ResourceBusy`] says that the terminal belongs to another process group just
     /// now: no event will tell when that changes, so try again later.
@@ -252,7 +282,20 @@ pub trait Os {
     fn sendto(&mut self, udp: &mut Self::Udp, transmit: &Transmit<'_>) -> io::Result<()>;
 
     /// The next caught signal, `None` when all have been told.
-    fn signal(&mut self) -> Option<Signal>;
+    fn signal(&mut self) -> Option<Caught>;
+
+    /// tcsetattr: the console's terminal becomes raw (keys come as they are pressed; signals by key
+    /// and flow control stay), and its size is asked. From the first call on SIGWINCH, SIGTSTP and
+    /// SIGQUIT are caught. May be called again at any time. [`io::ErrorKind::ResourceBusy`]: it is
+    /// another job's just now; another error: stdin or stdout is none.
+    fn take_terminal(&mut self, console: &mut Self::Stream) -> io::Result<Window>;
+
+    /// tcsetattr: it is as it was before `take_terminal`. Nothing where it was not taken, or is
+    /// another job's by now. `close` of the console does so too.
+    fn return_terminal(&mut self);
+
+    /// Takes a signal's default action; returns after the SIGCONT that ends a stop.
+    fn raise(&mut self, raise: Raise);
 
     /// write to stderr; registered as `Log`. Log lines come from a bounded queue, see
     /// `log_queue`.

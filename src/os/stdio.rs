@@ -7,6 +7,8 @@
 //! What must not be here: lines, prompts, raw mode, and any decision when to read or write.
 
 use super::stream::uninterrupted;
+use super::terminal;
+use crate::handler::Window;
 use crate::log_queue::LogQueue;
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
@@ -16,6 +18,7 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags};
 use std::io::{self, ErrorKind, IoSlice, IsTerminal};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// Bytes of one write to a shared pipe that poll called writable: PIPE_BUF is what then fits
@@ -138,7 +141,7 @@ impl Input {
 
 /// True where the terminal is controlled by another process group than ours. A terminal that is
 /// not our controlling one (ENOTTY) knows no jobs, so it is never in the background.
-fn in_background(terminal: BorrowedFd<'_>) -> bool {
+pub(super) fn in_background(terminal: BorrowedFd<'_>) -> bool {
     rustix::termios::tcgetpgrp(terminal).is_ok_and(|group| group != rustix::process::getpgrp())
 }
 
@@ -150,6 +153,15 @@ impl Output {
     /// Takes a descriptor that others may share; their flags are left alone.
     pub fn new(inherited: OwnedFd) -> io::Result<Self> {
         Ok(Output(Half::new(inherited, OFlags::WRONLY)?))
+    }
+
+    /// A file that is appended to, made for its owner alone where there is none. What is not a
+    /// regular file (a FIFO, a terminal) is written without blocking too.
+    pub fn append_to(path: &Path) -> io::Result<Self> {
+        let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE;
+        let flags = flags | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
+        let mode = Mode::RUSR | Mode::WUSR;
+        Self::new(uninterrupted(|| Ok(rustix::fs::open(path, flags, mode)?))?)
     }
 
     /// writev(2). Fewer bytes than offered: it is full, and an event tells when it is not.
@@ -206,6 +218,11 @@ impl Output {
     pub fn register(&mut self, with: &Registry, token: Token) -> io::Result<()> {
         self.0.register(with, token, Interest::WRITABLE)
     }
+
+    /// To be called before it is dropped, as for the console.
+    pub fn deregister(&mut self, from: &Registry) {
+        self.0.deregister(from);
+    }
 }
 
 /// The console as one connection: stdin is read, stdout is written.
@@ -236,7 +253,22 @@ impl Stdio {
     /// To be called before it is dropped: a shared description stays open, and in epoll, without us.
     pub fn deregister(&mut self, from: &Registry) {
         self.input.0.deregister(from);
-        self.output.0.deregister(from);
+        self.output.deregister(from);
+    }
+
+    /// Makes the terminal that both are on raw (`terminal::take`), and asks for its size.
+    pub fn take_terminal(&mut self) -> io::Result<Window> {
+        let Stdio { input: Input(input), output: Output(output) } = self;
+        if !input.terminal || !output.terminal {
+            return Err(ErrorKind::Unsupported.into());
+        }
+        if in_background(input.fd.as_fd()) {
+            return Err(ErrorKind::ResourceBusy.into());
+        }
+        terminal::take(input.fd.as_fd(), output.fd.as_fd())?;
+        let size = rustix::termios::tcgetwinsize(&output.fd)?;
+        let log = io::stderr().is_terminal();
+        Ok(Window { columns: size.ws_col, rows: size.ws_row, log })
     }
 
     /// See [`Input::read`].

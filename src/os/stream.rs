@@ -1,7 +1,7 @@
 //! The kinds of connection. A new transport (a Unix socket, TLS) is a variant here and nothing
 //! else: the loop sees one type with one `recv` and one `send`.
 
-use super::stdio::Stdio;
+use super::stdio::{Output, Stdio};
 use mio::net::TcpStream;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::Shutdown;
@@ -13,6 +13,8 @@ pub enum Stream {
     Tcp(TcpStream),
     /// stdin and stdout.
     Stdio(Box<Stdio>),
+    /// A file that is only written.
+    File(Box<Output>),
 }
 
 impl Stream {
@@ -21,18 +23,24 @@ impl Stream {
         match self {
             Stream::Tcp(socket) => uninterrupted(|| socket.read(into)),
             Stream::Stdio(console) => uninterrupted(|| console.read(into)),
+            Stream::File(_) => Ok(0),
         }
     }
 
-    /// One vectored send (writev(2)).
+    /// One send: send(2) of a single run, which costs the kernel less than a list of one, or
+    /// writev(2).
     pub fn send(&mut self, runs: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
-            Stream::Tcp(socket) => uninterrupted(|| socket.write_vectored(runs)),
+            Stream::Tcp(socket) => uninterrupted(|| match runs {
+                [run] => socket.write(run),
+                runs => socket.write_vectored(runs),
+            }),
             Stream::Stdio(console) => console.write(runs),
+            Stream::File(file) => file.write(runs),
         }
     }
 
-    /// A FIN after the last byte; the console has none. An error means that the connection is gone
+    /// A FIN after the last byte; the others have none. An error means that the connection is gone
     /// (ENOTCONN), which the next recv tells better.
     pub fn shutdown(&mut self) {
         if let Stream::Tcp(socket) = self {

@@ -3,13 +3,15 @@
 //!
 //! Not told: the clock, and what writing the lines itself causes ([`Os::write_log`], a wait that
 //! only said that stderr takes bytes again, a look round without waiting that found nothing):
-//! told, each line would cause the next.
+//! told, each line would cause the next. Where the lines are shown on the console's screen, its sends
+//! and the events that only say that it takes bytes again are left out too.
 
-use super::{Batch, Event, Os, Source, Transmit};
-use crate::handler::{PeerId, Signal};
+use super::{Batch, Caught, Event, Hints, Os, Raise, Source, Transmit};
+use crate::handler::{PeerId, Window};
 use std::fmt;
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// The log target of every line, so that `RUST_LOG=reactor::os=debug` shows nothing else.
@@ -23,6 +25,8 @@ macro_rules! tell {
 /// An [`Os`] that tells what it does.
 pub struct TraceOs<O: Os> {
     os: O,
+    /// The console, while the lines are shown on it.
+    shown_on: Option<PeerId>,
 }
 
 /// A stream that knows whose it is.
@@ -34,8 +38,16 @@ pub struct TracedStream<S> {
 impl<O: Os> TraceOs<O> {
     /// Around `os`.
     pub fn new(os: O) -> Self {
-        TraceOs { os }
+        TraceOs { os, shown_on: None }
     }
+}
+
+/// Whether an event says no more than that the lines can be written.
+fn is_of_lines(event: &Event, shown_on: Option<PeerId>) -> bool {
+    let console = shown_on.is_some_and(|peer| {
+        event.source == Source::Peer { slot: peer.slot, serial_low: peer.serial as u32 }
+    });
+    event.source == Source::Log || (console && event.hints == Hints::WRITABLE)
 }
 
 /// The outcome of a call that counts bytes, as the end of its line.
@@ -94,7 +106,7 @@ impl<O: Os> Os for TraceOs<O> {
 
     fn poll(&mut self, events: &mut Vec<Event>, timeout: Option<Duration>) -> io::Result<()> {
         let result = self.os.poll(events, timeout);
-        let told = events.iter().filter(|event| event.source != Source::Log).count();
+        let told = events.iter().filter(|event| !is_of_lines(event, self.shown_on)).count();
         match (&result, timeout) {
             (Err(error), _) => tell!("poll {}", Failure(error)),
             (Ok(()), _) if told == 1 => tell!("poll 1 event"),
@@ -176,6 +188,15 @@ impl<O: Os> Os for TraceOs<O> {
         Ok(TracedStream { stream: result?, peer })
     }
 
+    fn transcript(&mut self, path: &Path, peer: PeerId) -> io::Result<Self::Stream> {
+        let result = self.os.transcript(path, peer);
+        match &result {
+            Ok(_) => tell!("open {peer} {}", path.display()),
+            Err(error) => tell!("open {peer} {} {}", path.display(), Failure(error)),
+        }
+        Ok(TracedStream { stream: result?, peer })
+    }
+
     fn recv(&mut self, stream: &mut Self::Stream, into: &mut [u8]) -> io::Result<usize> {
         let result = self.os.recv(&mut stream.stream, into);
         let zero = "end of input";
@@ -185,7 +206,9 @@ impl<O: Os> Os for TraceOs<O> {
 
     fn send(&mut self, stream: &mut Self::Stream, runs: &[IoSlice<'_>]) -> io::Result<usize> {
         let result = self.os.send(&mut stream.stream, runs);
-        tell!("send {} {}", stream.peer, Outcome { result: &result, zero: "0 bytes" });
+        if self.shown_on != Some(stream.peer) {
+            tell!("send {} {}", stream.peer, Outcome { result: &result, zero: "0 bytes" });
+        }
         result
     }
 
@@ -196,6 +219,7 @@ impl<O: Os> Os for TraceOs<O> {
 
     fn close(&mut self, stream: Self::Stream) {
         tell!("close {}", stream.peer);
+        self.shown_on = self.shown_on.filter(|console| *console != stream.peer);
         self.os.close(stream.stream);
     }
 
@@ -236,12 +260,37 @@ impl<O: Os> Os for TraceOs<O> {
         result
     }
 
-    fn signal(&mut self) -> Option<Signal> {
-        let signal = self.os.signal();
-        if let Some(signal) = signal {
-            tell!("signal {signal:?}");
+    fn signal(&mut self) -> Option<Caught> {
+        let caught = self.os.signal();
+        match caught {
+            Some(Caught::Told(signal)) => tell!("signal {signal:?}"),
+            Some(caught) => tell!("signal {caught:?}"),
+            None => {}
         }
-        signal
+        caught
+    }
+
+    fn take_terminal(&mut self, console: &mut Self::Stream) -> io::Result<Window> {
+        let result = self.os.take_terminal(&mut console.stream);
+        match &result {
+            Ok(Window { columns, rows, .. }) => {
+                tell!("take terminal {} {columns} by {rows}", console.peer);
+            }
+            Err(error) => tell!("take terminal {} {}", console.peer, Failure(error)),
+        }
+        self.shown_on = result.as_ref().ok().filter(|window| window.log).map(|_| console.peer);
+        result
+    }
+
+    fn return_terminal(&mut self) {
+        self.shown_on = None;
+        tell!("return terminal");
+        self.os.return_terminal();
+    }
+
+    fn raise(&mut self, raise: Raise) {
+        tell!("raise {raise:?}");
+        self.os.raise(raise);
     }
 
     fn write_log(&mut self, bytes: &[u8]) -> io::Result<usize> {

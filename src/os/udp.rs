@@ -9,7 +9,7 @@ use mio::net::UdpSocket;
 use quinn_udp::{RecvMeta, UdpSocketState};
 use rustix::io::Errno;
 use rustix::net::sockopt;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV6};
 
@@ -28,6 +28,18 @@ const NOT_A_SOURCE: [Errno; 3] = [Errno::INVAL, Errno::NETUNREACH, Errno::ADDRNO
 /// What it says where it cannot cut a train: the way out cannot segment (EIO, EINVAL), or a piece
 /// is longer than its MTU and would have to be fragmented (EMSGSIZE).
 const NOT_A_TRAIN: [Errno; 3] = [Errno::IO, Errno::INVAL, Errno::MSGSIZE];
+
+/// How multicast leaves a socket, ip(7) and ipv6(7). It comes back to this host too
+/// (IP_MULTICAST_LOOP), as the system has it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Multicast {
+    /// An address of the interface that IPv4 leaves by (IP_MULTICAST_IF); none: as routed.
+    pub interface_v4: Option<Ipv4Addr>,
+    /// The index of the one that IPv6 leaves by (IPV6_MULTICAST_IF); none: as routed.
+    pub interface_v6: Option<u32>,
+    /// IP_MULTICAST_TTL, IPV6_MULTICAST_HOPS; none: the system's 1, this network alone.
+    pub hops: Option<u8>,
+}
 
 /// A bound UDP socket.
 pub struct Udp {
@@ -52,6 +64,21 @@ impl Udp {
         let state = state_that_fragments(&socket, at.is_ipv6())?;
         socket.set_nonblocking(true)?;
         Ok(Udp { socket: UdpSocket::from_std(socket.into()), state, v6: at.is_ipv6() })
+    }
+
+    /// setsockopt, for what its family has.
+    pub fn set_multicast(&self, multicast: &Multicast) -> io::Result<()> {
+        let socket = SockRef::from(&self.socket);
+        match (self.v6, multicast.interface_v4, multicast.interface_v6) {
+            (false, Some(address), _) => socket.set_multicast_if_v4(&address)?,
+            (true, _, Some(index)) => socket.set_multicast_if_v6(index)?,
+            _ => {}
+        }
+        match (self.v6, multicast.hops) {
+            (false, Some(hops)) => socket.set_multicast_ttl_v4(hops.into()),
+            (true, Some(hops)) => socket.set_multicast_hops_v6(hops.into()),
+            (_, None) => Ok(()),
+        }
     }
 
     /// The address that it is really bound to.

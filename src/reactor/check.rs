@@ -35,7 +35,7 @@ impl<O: Os> Reactor<O> {
                 );
                 let waits = self.console_retry.is_some() && conn.console;
                 let listed = conn.in_readable || conn.held || waits;
-                match conn.phase {
+                match conn.phase() {
                     Phase::Open => Memory {
                         read: listed || conn.input != Input::Open,
                         write: conn.writable || conn.output == Output::Ended,
@@ -64,7 +64,7 @@ impl<O: Os> Reactor<O> {
         for (slot, conn) in &self.conns {
             let peer = conn.id(slot as u32);
             let stall = self.stalls.all().find(|(blocked, _)| *blocked == peer);
-            let open = matches!(conn.phase, Phase::Open) && !conn.console;
+            let open = matches!(conn.phase(), Phase::Open) && !conn.console;
             assert!(open || stall.is_none(), "{peer}: a clock for none that is open");
             let Some((_, stall)) = stall else {
                 let owed = open && conn.output != Output::Ended;
@@ -88,7 +88,7 @@ impl<O: Os> Reactor<O> {
     /// Bytes of memory in the kept input of all connections that a limit may close.
     pub(crate) fn kept_all(&self) -> usize {
         let console = self.conns.iter().find(|(_, conn)| conn.console);
-        let kept = console.and_then(|(_, conn)| conn.kept.as_ref());
+        let kept = console.and_then(|(_, conn)| conn.kept());
         self.kept_bytes - kept.map_or(0, |kept| kept.bytes.capacity())
     }
 
@@ -104,8 +104,8 @@ impl<O: Os> Reactor<O> {
 
     /// Who is closed by the next sweep, and why.
     pub(crate) fn doomed(&self) -> Vec<(PeerId, CloseReason)> {
-        let why = |peer: &PeerId| match self.conns[peer.slot as usize].phase {
-            Phase::Doomed(why) => (*peer, why),
+        let why = |peer: &PeerId| match self.conns[peer.slot as usize].phase() {
+            Phase::Doomed(why) => (*peer, *why),
             _ => panic!("{peer} is in the list and not doomed"),
         };
         self.doomed.iter().map(why).collect()
@@ -113,7 +113,7 @@ impl<O: Os> Reactor<O> {
 
     /// The most that one connection keeps of its input, in bytes.
     pub(crate) fn kept_most(&self) -> usize {
-        let kept = self.conns.iter().filter_map(|(_, conn)| conn.kept.as_ref());
+        let kept = self.conns.iter().filter_map(|(_, conn)| conn.kept());
         kept.map(|kept| kept.bytes.len()).max().unwrap_or(0)
     }
 

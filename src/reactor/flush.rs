@@ -34,13 +34,13 @@ impl<O: Os> Reactor<O> {
                 break;
             }
         }
-        self.flush_log();
+        self.raise();
     }
 
     fn visit<H: Handler>(&mut self, peer: PeerId, sends: &mut usize, handler: &mut H) -> Visit {
         let Reactor { os, conns, stats, stalls, timers, .. } = self;
         let Some(conn) = conns.get_mut(peer.slot as usize) else { return Visit::Over };
-        let may_write = matches!(conn.phase, Phase::Open | Phase::Flushing(_));
+        let may_write = matches!(conn.phase(), Phase::Open | Phase::Flushing(_));
         if conn.serial != peer.serial || !may_write {
             return Visit::Over;
         }
@@ -50,11 +50,11 @@ impl<O: Os> Reactor<O> {
             return Visit::Over;
         }
         // Who is finishing has a deadline already, and a screen that nobody looks at is no peer.
-        let clocked = matches!(conn.phase, Phase::Open) && !conn.console;
+        let clocked = matches!(conn.phase(), Phase::Open) && !conn.console;
         while conn.writable {
             let mut slices = Slices::new();
             handler.pending(peer, &mut slices);
-            let offered = slices.bytes();
+            let (offered, all) = (slices.bytes(), slices.are_all());
             if offered == 0 {
                 self.flushed(peer);
                 return Visit::Over;
@@ -73,6 +73,10 @@ impl<O: Os> Reactor<O> {
                     handler.sent(peer, n, now);
                     if clocked {
                         stalls.took(peer, n < offered, now, timers);
+                    }
+                    if all && n == offered {
+                        self.flushed(peer);
+                        return Visit::Over;
                     }
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
@@ -97,7 +101,7 @@ impl<O: Os> Reactor<O> {
         let Reactor { os, conns, stalls, timers, .. } = self;
         stalls.clear(peer, timers);
         let conn = &mut conns[peer.slot as usize];
-        let finishing = match &conn.phase {
+        let finishing = match conn.phase() {
             Phase::Flushing(ending) => Some(ending.why),
             _ => None,
         };
@@ -112,13 +116,17 @@ impl<O: Os> Reactor<O> {
         } else {
             let deadline = os.now() + Duration::from_millis(DRAIN_MS_MAX);
             let ending = Ending { why, deadline, dropped: 0 };
-            self.enter(peer, Phase::Draining(Box::new(ending)));
+            self.enter(peer, Phase::Draining(ending));
             self.queue_read(peer);
         }
     }
 
-    /// Lets stderr have what it takes; never waits for it.
+    /// Lets stderr have what it takes; never waits for it. Leaves the lines to the handler where
+    /// they would tear what it draws.
     pub(super) fn flush_log(&mut self) {
+        if self.log_is_shown() {
+            return;
+        }
         let Reactor { os, log, log_ready, .. } = self;
         if !*log_ready || log.is_empty() {
             return;

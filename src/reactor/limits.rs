@@ -35,6 +35,20 @@ impl Default for Limits {
     }
 }
 
+/// Ends that the operator should hear of are warnings; the others are daily life.
+pub(super) fn level_of(why: CloseReason) -> log::Level {
+    match why {
+        CloseReason::TooLong
+        | CloseReason::Lagged
+        | CloseReason::Stalled
+        | CloseReason::Buffers
+        | CloseReason::LineTimeout
+        | CloseReason::Flood
+        | CloseReason::NotFlushed => log::Level::Warn,
+        _ => log::Level::Info,
+    }
+}
+
 impl<O: Os> Reactor<O> {
     /// Other limits, from now on. A clock that runs keeps the timer that it has.
     pub fn set_limits(&mut self, limits: Limits) {
@@ -62,7 +76,8 @@ impl<O: Os> Reactor<O> {
     fn costliest(&self, outboxes: usize) -> Option<PeerId> {
         let blocked = self.stalls.longest();
         let largest = || {
-            let conns = self.conns.iter().filter(|(_, conn)| conn.kept.is_some() && !conn.console);
+            let conns =
+                self.conns.iter().filter(|(_, conn)| conn.kept().is_some() && !conn.console);
             let largest = conns.max_by_key(|(_, conn)| conn.kept_bytes());
             largest.map(|(slot, conn)| conn.id(slot as u32))
         };
@@ -77,6 +92,6 @@ impl<O: Os> Reactor<O> {
         self.stalls.clear(peer, &mut self.timers);
         let conn = &mut self.conns[peer.slot as usize];
         self.kept_bytes -= conn.kept_bytes();
-        conn.kept = None;
+        conn.keep(None);
     }
 }

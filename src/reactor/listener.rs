@@ -1,7 +1,6 @@
 //! Accepting: a budget a turn, and the pause when the system has nothing to give.
 
 use super::Reactor;
-use super::conn::Phase;
 use crate::handler::{Handler, Origin};
 use crate::os::{AcceptTrouble, Os, accept_trouble};
 use std::io;
@@ -97,7 +96,7 @@ impl<O: Os> Reactor<O> {
     fn accept_one(&mut self, index: usize) -> io::Result<(crate::handler::PeerId, SocketAddr)> {
         let peer = self.next_peer();
         let (stream, from) = self.os.accept(&mut self.listeners[index].listener, peer)?;
-        self.insert(peer, stream, Phase::Open, false);
+        self.insert(peer, stream);
         Ok((peer, from))
     }
 

@@ -19,21 +19,27 @@ mod conn;
 mod flush;
 mod limits;
 mod listener;
+mod pace;
 mod read;
 mod ready;
 mod stalls;
 mod stop;
+mod terminal;
+mod transcript;
 mod udp;
 
 use crate::handler::{Action, Call, CloseReason, Handler, Origin, PeerId, Signal};
 use crate::log_queue::LogQueue;
-use crate::os::{Batch, Event, Os, Source};
+use crate::os::{Batch, Caught, Event, Os, Source};
 use crate::stats::Stats;
 use crate::timers::Timers;
 pub use budgets::Budgets;
 use conn::{Conn, Ending, Output, Phase};
+use limits::level_of;
 pub use limits::{BUFFERS_TOTAL, Limits, STALL_TIMEOUT};
 use listener::Listener;
+use pace::Pace;
+pub use pace::{SPIN_AUTO, Spin};
 use ready::ReadyList;
 use slab::Slab;
 use stalls::Stalls;
@@ -42,6 +48,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use stop::Stopping;
+use terminal::Terminal;
 use udp::UdpSocket;
 
 /// How long a finished connection is read and dropped before it is closed, in milliseconds.
@@ -52,6 +59,11 @@ pub const DRAIN_BYTES_MAX: usize = 1024 * 1024;
 
 /// How long until a terminal that belongs to another process group is tried again.
 pub const CONSOLE_RETRY_MS: u64 = 1_000;
+
+/// Connections that there is room for at first. The table is so large from the start (320 KiB) that
+/// malloc takes it from the system: pages cost memory when they are first used, and it grows by
+/// moving pages (mremap(2)). A small one would leave its former places behind, 10 bytes a peer.
+const ROOM_AT_FIRST: usize = 8 * 1024;
 
 /// The event loop over one [`Os`]: owns every socket, drives one [`Handler`].
 pub struct Reactor<O: Os> {
@@ -65,6 +77,7 @@ pub struct Reactor<O: Os> {
     events: Vec<Event>,
     /// Nothing was left to do when this turn began, and its poll brought nothing.
     quiet: bool,
+    pace: Pace,
     scratch: Box<[u8]>,
     /// Taken when the first datagram comes.
     batch: Option<Box<Batch>>,
@@ -84,6 +97,7 @@ pub struct Reactor<O: Os> {
     /// When the console's terminal, which is another job's, is tried again. Not among the timers:
     /// there it would pass for the deadline of the console's end, and each SIGCONT would add one.
     console_retry: Option<Instant>,
+    terminal: Terminal,
     /// Connections that are owed something and did not take it all.
     stalls: Stalls,
     /// Bytes of memory in all connections' kept input.
@@ -100,20 +114,6 @@ pub struct Reactor<O: Os> {
     stats: Stats,
 }
 
-/// Ends that the operator should hear of are warnings; the others are daily life.
-fn level_of(why: CloseReason) -> log::Level {
-    match why {
-        CloseReason::TooLong
-        | CloseReason::Lagged
-        | CloseReason::Stalled
-        | CloseReason::Buffers
-        | CloseReason::LineTimeout
-        | CloseReason::Flood
-        | CloseReason::NotFlushed => log::Level::Warn,
-        _ => log::Level::Info,
-    }
-}
-
 impl<O: Os> Reactor<O> {
     /// An idle loop. `log` is drained to the system's stderr as it takes it.
     pub fn new(os: O, log: LogQueue) -> Self {
@@ -125,12 +125,13 @@ impl<O: Os> Reactor<O> {
         Reactor {
             os,
             budgets,
-            conns: Slab::new(),
+            conns: Slab::with_capacity(ROOM_AT_FIRST),
             listeners: Vec::new(),
             udps: Vec::new(),
             serial: 0,
             events: Vec::with_capacity(budgets.events),
             quiet: false,
+            pace: Pace::default(),
             scratch: vec![0; budgets.scratch_bytes].into_boxed_slice(),
             batch: None,
             readable: ReadyList::default(),
@@ -141,6 +142,7 @@ impl<O: Os> Reactor<O> {
             failed_dials: Vec::new(),
             console: None,
             console_retry: None,
+            terminal: Terminal::default(),
             stalls: Stalls::new(STALL_TIMEOUT),
             kept_bytes: 0,
             buffers_total: BUFFERS_TOTAL,
@@ -151,6 +153,12 @@ impl<O: Os> Reactor<O> {
             log_ready: true,
             stats: Stats::default(),
         }
+    }
+
+    /// Trades processor time against latency, see [`Spin`]; `gather`: how long what came in may
+    /// wait for more before it is passed on, at most one more millisecond than that.
+    pub fn pace_by(&mut self, spin: Spin, gather: Duration) {
+        self.pace = Pace::new(spin, gather);
     }
 
     /// Binds a TCP listener; the address is the one really bound. Before the first turn.
@@ -175,7 +183,7 @@ impl<O: Os> Reactor<O> {
         let peer = PeerId { serial: 0, slot };
         let stream = self.os.console(peer)?;
         let now = self.os.now();
-        self.conns.insert(Conn::new(stream, peer.serial, Phase::Open, true));
+        self.conns.insert(Conn::new(stream, peer.serial, true));
         self.console = Some(peer);
         self.queue_read(peer);
         handler.opened(peer, Origin::Console, now);
@@ -197,13 +205,18 @@ impl<O: Os> Reactor<O> {
         self.stats.turns += 1;
         self.wait(handler)?;
         let begun = self.os.now();
+        let came_in = self.came_in();
         self.note(handler);
         self.accept(handler)?;
         self.read(handler);
+        self.set_pace(came_in);
         self.expire(handler);
         self.act(handler);
         self.sweep(handler);
-        self.flush(handler);
+        if !self.pace.gathers(|| self.os.now()) {
+            self.flush(handler);
+        }
+        self.flush_log();
         let took = self.os.now().saturating_duration_since(begun);
         self.stats.turn_us_max = self.stats.turn_us_max.max(took.as_micros() as u64);
         Ok(!self.stopped())
@@ -231,7 +244,8 @@ impl<O: Os> Reactor<O> {
         }
         let work = self.has_work();
         let stop_reads = self.stopping.as_ref().is_some_and(|stop| !stop.finishing);
-        let timeout = if work || stop_reads {
+        let awake = self.pace.stays_awake(|| self.os.now());
+        let timeout = if work || stop_reads || awake {
             Some(Duration::ZERO)
         } else {
             let nearest = self.next_deadline(handler);
@@ -242,23 +256,37 @@ impl<O: Os> Reactor<O> {
         Ok(())
     }
 
+    /// A number that grows with whatever peers send.
+    fn came_in(&self) -> u64 {
+        self.stats.bytes_in + self.stats.datagrams_in
+    }
+
+    /// `before`: what had come in before this turn's reads.
+    fn set_pace(&mut self, before: u64) {
+        let traffic = self.came_in() - before;
+        let woken = !self.quiet;
+        self.pace.note(traffic, woken, || self.os.now());
+    }
+
     /// True where waiting would delay something that can be done now.
     fn has_work(&self) -> bool {
         !self.readable.is_empty()
-            || !self.writable.is_empty()
             || !self.doomed.is_empty()
-            || self.visiting.is_some()
-            || self.flush_unfinished
+            || self.pace.deadline().is_none() && self.has_writes()
             || self.next_action.is_some()
             || self.listeners.iter().any(Listener::wants_accept)
             || self.udps.iter().any(UdpSocket::is_ready)
+    }
+
+    fn has_writes(&self) -> bool {
+        !self.writable.is_empty() || self.visiting.is_some() || self.flush_unfinished
     }
 
     fn next_deadline<H: Handler>(&self, handler: &H) -> Option<Instant> {
         let pauses = self.listeners.iter().filter_map(Listener::deadline);
         let stop = self.stopping.as_ref().and_then(|stop| stop.deadline);
         let own = pauses.chain(self.timers.next()).chain(self.console_retry).chain(stop);
-        own.chain(handler.next_deadline()).min()
+        own.chain(self.pace.deadline()).chain(handler.next_deadline()).min()
     }
 
     /// Turns events into readiness bits and list entries. Of the handler, only signals are told.
@@ -302,12 +330,18 @@ impl<O: Os> Reactor<O> {
     }
 
     fn take_signals<H: Handler>(&mut self, handler: &mut H) {
-        while let Some(signal) = self.os.signal() {
-            let now = self.os.now();
-            if signal == Signal::Continue {
-                self.retry_console();
+        while let Some(caught) = self.os.signal() {
+            match caught {
+                Caught::Told(signal) => {
+                    let now = self.os.now();
+                    if signal == Signal::Continue {
+                        self.retry_console(handler);
+                    }
+                    handler.signalled(signal, now);
+                }
+                Caught::Resized => self.take_terminal(handler),
+                Caught::Raise(raise) => self.leave_terminal(raise, handler),
             }
-            handler.signalled(signal, now);
         }
     }
 
@@ -315,7 +349,7 @@ impl<O: Os> Reactor<O> {
         let now = self.os.now();
         while let Some(peer) = self.timers.expire(now) {
             let Some(conn) = self.conn(peer) else { continue };
-            match &conn.phase {
+            match conn.phase() {
                 Phase::Dialing { .. } => self.doom(peer, CloseReason::DialTimeout),
                 Phase::Flushing(_) | Phase::Draining(_) => self.cut(peer),
                 Phase::Open => {
@@ -327,7 +361,7 @@ impl<O: Os> Reactor<O> {
             }
         }
         if self.console_retry.is_some_and(|retry| retry <= now) {
-            self.retry_console();
+            self.retry_console(handler);
         }
         if handler.next_deadline().is_some_and(|deadline| deadline <= now) {
             handler.expired(now);
@@ -362,6 +396,7 @@ impl<O: Os> Reactor<O> {
                 Action::Refuse => self.close_listeners(),
                 Action::StallTimeout(timeout) => self.stalls.timeout = timeout,
                 Action::BuffersTotal(bytes) => self.buffers_total = bytes,
+                Action::Terminal(wanted) => self.want_terminal(wanted, handler),
                 Action::Report => handler.reported(&self.stats),
                 Action::Stop { within } => self.stop(within.map(|within| now + within)),
             }
@@ -374,7 +409,7 @@ impl<O: Os> Reactor<O> {
         self.stats.dialed += 1;
         match self.os.connect(to, from, peer) {
             Ok(stream) => {
-                self.insert(peer, stream, Phase::Open, false);
+                self.insert(peer, stream);
                 // Writable is what a dialed socket becomes when the handshake is done.
                 self.conns[peer.slot as usize].writable = false;
                 self.enter(peer, Phase::Dialing { deadline });
@@ -390,11 +425,11 @@ impl<O: Os> Reactor<O> {
 
     fn finish(&mut self, peer: PeerId, why: CloseReason, deadline: Instant) {
         let Some(conn) = self.conn(peer) else { return };
-        match conn.phase {
+        match conn.phase() {
             Phase::Dialing { .. } => self.doom(peer, why),
             Phase::Open => {
                 let ending = Ending { why, deadline, dropped: 0 };
-                self.enter(peer, Phase::Flushing(Box::new(ending)));
+                self.enter(peer, Phase::Flushing(ending));
                 self.writable.push_back(peer);
             }
             Phase::Flushing(_) | Phase::Draining(_) | Phase::Doomed(_) => {}
@@ -409,11 +444,14 @@ impl<O: Os> Reactor<O> {
         }
         for peer in std::mem::take(&mut self.doomed) {
             let conn = self.conns.remove(peer.slot as usize);
+            let &Phase::Doomed(why) = conn.phase() else { unreachable!("doomed is never undone") };
             self.os.close(conn.stream);
             self.stats.closed += 1;
-            let Phase::Doomed(why) = conn.phase else { unreachable!("doomed is never undone") };
             log::log!(level_of(why), "closed {peer}: {why}");
             handler.closed(peer, why, now);
+            if conn.console {
+                self.forget_terminal();
+            }
             self.listeners.iter_mut().for_each(Listener::retry);
         }
         self.relieve(handler);
@@ -422,7 +460,7 @@ impl<O: Os> Reactor<O> {
     /// Marks a connection for the sweep; the first reason stands.
     fn doom(&mut self, peer: PeerId, why: CloseReason) {
         if let Some(conn) = self.conn(peer)
-            && !matches!(conn.phase, Phase::Doomed(_))
+            && !matches!(conn.phase(), Phase::Doomed(_))
         {
             self.enter(peer, Phase::Doomed(why));
             self.doomed.push(peer);
@@ -431,7 +469,7 @@ impl<O: Os> Reactor<O> {
 
     /// Time is up: dooms a connection with the reason that fits how far it came.
     fn cut(&mut self, peer: PeerId) {
-        let why = match self.conn(peer).map(|conn| &conn.phase) {
+        let why = match self.conn(peer).map(|conn| conn.phase()) {
             // All that was pending is sent; only the peer's own end has not come.
             Some(Phase::Draining(ending)) => ending.why,
             _ => CloseReason::NotFlushed,
@@ -443,8 +481,8 @@ impl<O: Os> Reactor<O> {
     fn enter(&mut self, peer: PeerId, phase: Phase) {
         let Some(conn) = self.conns.get_mut(peer.slot as usize) else { return };
         let next = phase.deadline();
-        let last = std::mem::replace(&mut conn.phase, phase).deadline();
-        let over = !matches!(conn.phase, Phase::Dialing { .. } | Phase::Open);
+        let over = !matches!(phase, Phase::Dialing { .. } | Phase::Open);
+        let last = conn.enter(phase).deadline();
         if let Some(deadline) = last {
             self.timers.disarm(deadline, peer);
         }
@@ -470,9 +508,9 @@ impl<O: Os> Reactor<O> {
         PeerId { serial: self.serial + 1, slot: self.conns.vacant_key() as u32 }
     }
 
-    fn insert(&mut self, peer: PeerId, stream: O::Stream, phase: Phase, console: bool) {
+    fn insert(&mut self, peer: PeerId, stream: O::Stream) {
         self.serial = peer.serial;
-        let slot = self.conns.insert(Conn::new(stream, peer.serial, phase, console));
+        let slot = self.conns.insert(Conn::new(stream, peer.serial, false));
         assert_eq!(slot as u32, peer.slot, "the slot is the one that the socket is registered for");
     }
 
@@ -495,8 +533,13 @@ impl<O: Os> Reactor<O> {
     }
 
     /// Tries stdin again: whose terminal it is changes without an event.
-    fn retry_console(&mut self) {
+    fn retry_console<H: Handler>(&mut self, handler: &mut H) {
         self.console_retry = None;
+        self.take_terminal(handler);
+        self.try_read_console();
+    }
+
+    fn try_read_console(&mut self) {
         if let Some(peer) = self.console
             && let Some(conn) = self.conn(peer)
         {

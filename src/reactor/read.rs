@@ -27,7 +27,7 @@ impl<O: Os> Reactor<O> {
             let Some((peer, waited)) = self.readable.pop(self.stats.turns) else { break };
             let Some(conn) = self.conn(peer) else { continue };
             conn.in_readable = false;
-            match conn.phase {
+            match conn.phase() {
                 Phase::Open => self.read_open(peer, handler),
                 Phase::Dialing { .. } => self.ask_dialed(peer, handler),
                 Phase::Draining(_) => self.drain(peer),
@@ -44,7 +44,7 @@ impl<O: Os> Reactor<O> {
     fn read_open<H: Handler>(&mut self, peer: PeerId, handler: &mut H) {
         let now = self.os.now();
         let Some(conn) = self.conn(peer) else { return };
-        if conn.kept.as_ref().is_some_and(|kept| kept.offer) {
+        if conn.kept().is_some_and(|kept| kept.offer) {
             return self.offer(peer, 0, now, handler);
         }
         if !conn.wants_read() {
@@ -91,11 +91,11 @@ impl<O: Os> Reactor<O> {
 
     fn end_input<H: Handler>(&mut self, peer: PeerId, handler: &mut H, now: Instant) {
         let Some(conn) = self.conn(peer) else { return };
-        let rest = conn.kept.as_ref().map_or(&[][..], |kept| &kept.bytes);
+        let rest = conn.kept().map_or(&[][..], |kept| &kept.bytes);
         if handler.ended(peer, rest, now) {
             conn.input = Input::Ended;
             let kept = conn.kept_bytes();
-            conn.kept = None;
+            conn.keep(None);
             self.kept_bytes -= kept;
         } else {
             conn.input = Input::AtEnd;
@@ -144,7 +144,7 @@ impl<O: Os> Reactor<O> {
     fn drain(&mut self, peer: PeerId) {
         let input = self.recv(peer);
         let Some(conn) = self.conn(peer) else { return };
-        let Phase::Draining(ending) = &mut conn.phase else { return };
+        let Some(ending) = conn.ending() else { return };
         match input {
             Received::Bytes(n) => {
                 ending.dropped += n;
@@ -183,13 +183,13 @@ impl<O: Os> Reactor<O> {
 impl<S> Conn<S> {
     /// Offers what is kept and `fresh` behind it, and keeps what is not consumed.
     fn offer(&mut self, fresh: &[u8], mut received: impl FnMut(&[u8], usize) -> Taken) {
-        let taken = match self.kept.take() {
+        let taken = match self.take_kept() {
             None => {
                 let taken = received(fresh, 0);
                 let rest = &fresh[taken.consumed..];
                 if !rest.is_empty() {
                     let seen = rest.len();
-                    self.kept = Some(Box::new(Kept { bytes: rest.to_vec(), seen, offer: false }));
+                    self.keep(Some(Kept { bytes: rest.to_vec(), seen, offer: false }));
                 }
                 taken
             }
@@ -200,7 +200,7 @@ impl<S> Conn<S> {
                 if !kept.bytes.is_empty() {
                     kept.seen = kept.bytes.len();
                     kept.offer = false;
-                    self.kept = Some(kept);
+                    self.keep(Some(kept));
                 }
                 taken
             }

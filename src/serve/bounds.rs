@@ -171,7 +171,7 @@ impl Server {
     pub(super) fn ceiling(&self) -> Ceiling {
         let rules = self.chat.rules();
         // Where there are no rooms, the lobby is the one.
-        let rooms = if self.protocol == Protocol::Chat { rules.rooms_max } else { 1 };
+        let rooms = if self.protocol == Protocol::Chat { usize::from(rules.rooms_max) } else { 1 };
         let (log_bytes, buffers_total) = (rules.log_bytes, self.buffers_total);
         Ceiling { rooms, log_bytes, buffers_total, peers: self.bounds.peers_max }
     }

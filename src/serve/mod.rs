@@ -7,6 +7,7 @@ mod console;
 mod desk;
 mod flood;
 mod memory;
+mod operator;
 mod server;
 
 pub use crate::chat::{LOG_BYTES, Rules, Slow, line_len_limit};
@@ -19,7 +20,7 @@ pub use server::{STOP_WITHIN, Server};
 
 use crate::log_queue::LogQueue;
 use crate::os::Os;
-use crate::reactor::{Budgets, Limits, Reactor};
+use crate::reactor::{Budgets, Limits, Reactor, Spin};
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -56,10 +57,19 @@ pub struct Options {
     pub flood: FloodLimits,
     /// How long a stop waits for peers to take what they are owed.
     pub stop_timeout: Duration,
+    /// Whether the loop looks again before it sleeps.
+    pub spin: Spin,
+    /// How long what came in may wait for more before it is passed on; zero: not at all.
+    pub gather: Duration,
     /// What stdin and stdout are for.
     pub console: ConsoleMode,
     /// stdout is a terminal.
     pub stdout_is_terminal: bool,
+    /// stdin is one too, and it can move its cursor: keys are read one by one, and a line to type
+    /// stands at the bottom.
+    pub terminal: bool,
+    /// What is shown there is coloured.
+    pub color: bool,
 }
 
 /// Why `serve` could not start, or had to stop.
@@ -95,13 +105,16 @@ fn hint(error: &io::Error) -> &'static str {
 /// TRANSPORT ADDRESS SERVICE`, for scripts too.
 pub fn run<O: Os>(os: O, options: &Options, log: &LogQueue) -> Result<(), Error> {
     let mut server = Server::new(options);
+    server.shows_log(log);
     let mut reactor = Reactor::new(os, log.clone());
     let &Options { rules: Rules { stall_timeout, .. }, buffers_total, .. } = options;
     reactor.set_limits(Limits { stall_timeout, buffers_total });
+    reactor.pace_by(options.spin, options.gather);
     log.say(&server.ceiling().to_string());
     for &at in &options.tcp {
         let bind = |source| Error::Bind { transport: "tcp", at, source };
         let bound = reactor.listen(at).map_err(bind)?;
+        server.bound_tcp(bound);
         log.say(&format!("listening tcp {bound} {}", options.rules.protocol.word()));
     }
     for &at in &options.udp {

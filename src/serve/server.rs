@@ -4,13 +4,13 @@
 use super::Options;
 use super::bans::Bans;
 use super::bounds::Bounds;
-use super::console::{Console, ConsoleMode};
-use crate::chat::words::{self, Parsed, Speaker};
+use super::console::Console;
 use crate::chat::{Chat, Rules, Said};
 use crate::echo::Echo;
 use crate::handler::{
-    Action, CloseReason, Datagram, Handler, Origin, PeerId, Signal, Slices, Taken,
+    Action, CloseReason, Datagram, Handler, Origin, PeerId, Screen, Signal, Slices, Taken,
 };
+use crate::log_queue::LogQueue;
 use crate::stats::Stats;
 use crate::wire::{self, Lines, Protocol};
 use std::collections::{BTreeMap, VecDeque};
@@ -34,8 +34,12 @@ pub struct Server {
     pub(super) buffers_total: usize,
     pub(super) chat: Chat,
     pub(super) echo: Echo,
-    console_mode: ConsoleMode,
-    stdout_is_terminal: bool,
+    /// What it was started with.
+    options: Options,
+    /// Lines that the console shows where they would tear what it draws.
+    log: LogQueue,
+    /// Where it listens for connections, and the number of UDP sockets.
+    pub(super) listening: Vec<SocketAddr>,
     pub(super) console: Option<Console>,
     /// Limits on single peers, and on all of them together.
     pub(super) bounds: Bounds,
@@ -61,8 +65,9 @@ impl Server {
             buffers_total: options.buffers_total,
             chat: Chat::new(options.rules),
             echo: Echo::default(),
-            console_mode: options.console,
-            stdout_is_terminal: options.stdout_is_terminal,
+            options: options.clone(),
+            log: LogQueue::new(),
+            listening: Vec::new(),
             console: None,
             bounds: Bounds::new(options),
             actions: VecDeque::new(),
@@ -73,6 +78,16 @@ impl Server {
             draining: false,
             closes: BTreeMap::new(),
         }
+    }
+
+    /// Gives it the queue of the log, for a console that shows it.
+    pub fn shows_log(&mut self, log: &LogQueue) {
+        self.log = log.clone();
+    }
+
+    /// Tells of a listener that was bound.
+    pub fn bound_tcp(&mut self, at: SocketAddr) {
+        self.listening.push(at);
     }
 
     /// Tells of a UDP socket that was bound for the echo.
@@ -155,66 +170,6 @@ impl Server {
         self.console.as_ref().is_some_and(|console| console.peer == peer)
     }
 
-    fn receive_words(&mut self, peer: PeerId, bytes: &[u8], seen: usize, now: Instant) -> Taken {
-        let len_max = self.chat.line_len_max();
-        let Some(console) = &mut self.console else { return Taken { consumed: 0, hold: false } };
-        let mut refused = console.refused;
-        let mut lines = Lines::skipping(bytes, seen, len_max, &mut refused);
-        let mut hold = false;
-        while let Some(line) = lines.next() {
-            match line {
-                Ok(line) => {
-                    if !self.hear_word(peer, line, now) {
-                        lines.put_back(line);
-                        hold = self.chat.holds(peer);
-                        break;
-                    }
-                }
-                Err(wire::TooLong) => log::warn!("stdin: line too long: at most {len_max} bytes"),
-            }
-        }
-        let consumed = lines.consumed();
-        if let Some(console) = &mut self.console {
-            console.refused = refused;
-        }
-        Taken { consumed, hold }
-    }
-
-    /// One line of the operator. False where the room is full: it is to be heard again.
-    fn hear_word(&mut self, peer: PeerId, line: &[u8], now: Instant) -> bool {
-        let text = wire::text(line);
-        // The tutorial's server ends on an empty message; a chat must not, by an accident.
-        if text.is_empty() {
-            if self.protocol == Protocol::Raw {
-                self.stop("an empty message");
-            }
-            return true;
-        }
-        let said = match words::parse(&String::from_utf8_lossy(text), Speaker::Operator) {
-            Parsed::Order(order) => return self.operate(peer, &order, now),
-            Parsed::Wrong(hint) => {
-                log::warn!("{hint}");
-                return true;
-            }
-            Parsed::Said(_) if !self.console.as_ref().is_some_and(Console::talks) => {
-                log::warn!("only commands are read here (--console commands)");
-                return true;
-            }
-            Parsed::Said(_) => {
-                // The bytes as they were typed, less the slash of a `//`.
-                let text = text.strip_prefix(b"/").unwrap_or(text);
-                match self.protocol {
-                    Protocol::Lines => self.chat.say(peer, &[text, b"\n"].concat(), now),
-                    Protocol::Chat | Protocol::Raw => self.chat.say(peer, text, now),
-                }
-            }
-        };
-        if said == Said::TooLong {
-            log::warn!("stdin: line too long: at most {} bytes", self.chat.line_len_max());
-        }
-        said != Said::Hold
-    }
-
     /// The first time: everybody is told and gets what is pending; again: at once.
     pub(super) fn stop(&mut self, cause: &str) {
         let within = if self.stopping { Duration::ZERO } else { self.bounds.stop_timeout };
@@ -223,7 +178,8 @@ impl Server {
             self.chat.tell_all("the server is stopping");
             self.lift_bounds();
             // A stdout that nobody reads must not hold the stop up.
-            if let Some(console) = &self.console {
+            if let Some(console) = &mut self.console {
+                console.screen.hide();
                 let (peer, why) = (console.peer, CloseReason::Stopping);
                 let within = within.min(CONSOLE_FLUSH);
                 self.actions.push_back(Action::Finish { peer, why, within });
@@ -249,20 +205,28 @@ impl Handler for Server {
                 self.chat.join(peer);
                 self.bounds.clocks.heard(peer, now);
             }
+            self.show_status();
             return;
         }
-        let console = Console::new(peer, self.console_mode, self.protocol, self.stdout_is_terminal);
+        let console = Console::new(peer, &self.options, now);
         self.chat.join_console(peer, console.talks());
         self.console = Some(console);
+        if self.options.terminal {
+            self.actions.push_back(Action::Terminal(true));
+        }
+        self.show_status();
     }
 
     fn reads(&mut self, peer: PeerId, now: Instant) -> bool {
-        !self.holds(peer, now)
+        !self.holds(peer, now) && (!self.is_console(peer) || self.takes_keys())
     }
 
     fn received(&mut self, peer: PeerId, bytes: &[u8], seen: usize, now: Instant) -> Taken {
         if self.is_console(peer) {
-            return self.receive_words(peer, bytes, seen, now);
+            return match self.options.terminal {
+                true => self.receive_keys(peer, bytes, now),
+                false => self.receive_words(peer, bytes, seen, now),
+            };
         }
         self.bounds.clocks.heard(peer, now);
         match self.protocol {
@@ -278,9 +242,8 @@ impl Handler for Server {
     }
 
     fn ended(&mut self, peer: PeerId, rest: &[u8], now: Instant) -> bool {
-        if let Some(console) = self.console.as_ref().filter(|console| console.peer == peer) {
-            let rest = console.refused.rest(rest);
-            return rest.is_empty() || self.hear_word(peer, rest, now) || !self.chat.holds(peer);
+        if self.is_console(peer) {
+            return self.hear_rest(peer, rest, now);
         }
         // What no newline ended is a line all the same: whoever sent it will never end it.
         let said = match self.protocol {
@@ -319,6 +282,7 @@ impl Handler for Server {
         }
         *self.closes.entry(why.word()).or_default() += 1;
         self.peers -= 1;
+        self.show_status();
         self.stop_if_drained();
     }
 
@@ -343,7 +307,16 @@ impl Handler for Server {
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        self.bounds.next().into_iter().chain(self.chat.next_deadline()).min()
+        // A line that was logged behind the last look is shown at once: its moment is past.
+        let shown = self.console.as_ref().and_then(|console| console.shows_at(&self.log));
+        let own = self.bounds.next().into_iter().chain(shown);
+        own.chain(self.chat.next_deadline()).min()
+    }
+
+    fn screen(&mut self, screen: Screen) {
+        if let Some(console) = &mut self.console {
+            console.on_screen(screen);
+        }
     }
 
     fn reported(&mut self, stats: &Stats) {
@@ -351,6 +324,11 @@ impl Handler for Server {
     }
 
     fn next_dirty(&mut self) -> Option<PeerId> {
+        if let Some(console) = &mut self.console
+            && console.wants_look(&self.log)
+        {
+            return Some(console.peer);
+        }
         self.chat.next_dirty()
     }
 
@@ -364,14 +342,20 @@ impl Handler for Server {
 
     fn pending<'a>(&'a mut self, peer: PeerId, slices: &mut Slices<'a>) {
         match &mut self.console {
-            Some(console) if console.peer == peer => console.pending(&mut self.chat, slices),
+            Some(console) if console.peer == peer => {
+                console.pending(&mut self.chat, &self.log, slices)
+            }
             _ => self.chat.pending(peer, slices),
         }
     }
 
     fn sent(&mut self, peer: PeerId, n: usize, _now: Instant) {
         match &mut self.console {
-            Some(console) if console.peer == peer => console.sent(n),
+            Some(console) if console.peer == peer => {
+                if console.sent(n) {
+                    self.actions.push_back(Action::Resume(peer));
+                }
+            }
             _ => self.chat.sent(peer, n),
         }
     }

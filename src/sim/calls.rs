@@ -3,12 +3,22 @@
 
 use super::kernel::{ListenerFd, SIGNALS_FD, SimOs, StreamFd, UdpFd};
 use super::trace::Step;
-use crate::handler::{PeerId, Signal};
-use crate::os::{Batch, Event, Os, Transmit};
+use crate::handler::{PeerId, Window};
+use crate::os::{Batch, Caught, Event, Os, Raise, Transmit};
 use rustix::io::Errno;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::{Duration, Instant};
+
+/// A number for the trace, 1 and up.
+pub(super) fn number(caught: Caught) -> usize {
+    match caught {
+        Caught::Told(signal) => signal as usize + 1,
+        Caught::Resized => 5,
+        Caught::Raise(raise) => raise as usize + 6,
+    }
+}
 
 impl Os for SimOs {
     type Listener = ListenerFd;
@@ -63,6 +73,11 @@ impl Os for SimOs {
         Ok(self.do_console(peer))
     }
 
+    /// The simulated system has no files: no program of a world writes one.
+    fn transcript(&mut self, _: &Path, _: PeerId) -> io::Result<StreamFd> {
+        Err(Errno::NOENT.into())
+    }
+
     fn recv(&mut self, stream: &mut StreamFd, into: &mut [u8]) -> io::Result<usize> {
         Ok(self.do_recv(stream, into)?)
     }
@@ -95,14 +110,26 @@ impl Os for SimOs {
         Ok(self.do_sendto(udp, transmit)?)
     }
 
-    fn signal(&mut self) -> Option<Signal> {
+    fn signal(&mut self) -> Option<Caught> {
         let waiting = self.signals.len();
         let signal = (waiting > 0).then(|| {
             let at = self.random.below(waiting);
             self.signals.swap_remove(at)
         });
-        self.trace.note(Step::Signal, SIGNALS_FD, Ok(signal.map_or(0, |s| s as usize + 1)));
+        self.trace.note(Step::Signal, SIGNALS_FD, Ok(signal.map_or(0, number)));
         signal
+    }
+
+    fn take_terminal(&mut self, console: &mut StreamFd) -> io::Result<Window> {
+        Ok(self.do_take_terminal(console)?)
+    }
+
+    fn return_terminal(&mut self) {
+        self.do_return_terminal();
+    }
+
+    fn raise(&mut self, raise: Raise) {
+        self.do_raise(raise);
     }
 
     fn write_log(&mut self, bytes: &[u8]) -> io::Result<usize> {

@@ -5,8 +5,8 @@
 
 use super::kernel::{LOG_FD, SimOs, StreamFd, What, source_of};
 use super::trace::Step;
-use crate::handler::PeerId;
-use crate::os::Hints;
+use crate::handler::{PeerId, Signal, Window};
+use crate::os::{Caught, Hints, Raise};
 use rustix::io::Errno;
 use std::collections::VecDeque;
 use std::io::IoSlice;
@@ -91,6 +91,8 @@ pub(super) struct Console {
     input_file: bool,
     /// Another process group has the terminal.
     background: bool,
+    /// Its modes are changed.
+    raw: bool,
     /// Reads that will still fail as if it had.
     pub(super) busy: usize,
     pub(super) output: Sink,
@@ -106,6 +108,7 @@ impl Console {
             end_told: false,
             input_file: false,
             background: false,
+            raw: false,
             busy: 0,
             output: Sink::new(capacity),
             fd: None,
@@ -165,6 +168,34 @@ impl SimOs {
             return Err(Errno::BUSY);
         }
         self.console.read(into)
+    }
+
+    pub(super) fn do_take_terminal(&mut self, console: &StreamFd) -> Result<Window, Errno> {
+        let number = console.0.number;
+        assert_eq!(self.console.fd, Some(number), "a terminal is taken through the open console");
+        let result = match &self.console {
+            Console { input_file: true, .. } | Console { output: Sink { file: true, .. }, .. } => {
+                Err(Errno::NOTTY)
+            }
+            Console { background: true, .. } | Console { busy: 1.., .. } => Err(Errno::BUSY),
+            _ => Ok(self.random.range(0..=120)),
+        };
+        self.console.raw |= result.is_ok();
+        self.trace.note(Step::TakeTerminal, number, result);
+        // stderr is a terminal too in half of them; the loop must do with either.
+        result.map(|columns| Window { columns: columns as u16, rows: 24, log: columns % 2 == 0 })
+    }
+
+    pub(super) fn do_return_terminal(&mut self) {
+        self.console.raw = false;
+        self.trace.note(Step::ReturnTerminal, 0, Ok(0));
+    }
+
+    /// A stop, which is continued at once.
+    pub(super) fn do_raise(&mut self, raise: Raise) {
+        assert_eq!(raise, Raise::Stop, "nobody sends SIGQUIT here");
+        assert!(!self.console.raw, "stopped with the terminal's modes changed");
+        self.catch(Caught::Told(Signal::Continue));
     }
 
     pub(super) fn write_console(

@@ -8,8 +8,8 @@ use super::link::Link;
 use super::random::Random;
 use super::trace::{Step, Trace};
 use super::udp::{Sent, UdpSocket};
-use crate::handler::{PeerId, Signal};
-use crate::os::{Event, Hints, Source};
+use crate::handler::PeerId;
+use crate::os::{Caught, Event, Hints, Source};
 use rustix::io::Errno;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -121,7 +121,7 @@ pub(crate) struct SimOs {
     /// stderr.
     pub(super) log: Sink,
     /// Caught and not told, each kind once.
-    pub(super) signals: Vec<Signal>,
+    pub(super) signals: Vec<Caught>,
     /// Attempts to get a descriptor that will still fail, and how.
     pub(super) window: Option<(Errno, usize)>,
     /// The longest sleep of one poll, if bounded.

@@ -4,10 +4,12 @@
 //! Nothing of it goes through the loop's trait; a step here is what another host, a user or the
 //! network does between two calls of the loop.
 
+use super::calls::number;
 use super::kernel::{ALL, SIGNALS_FD, SimOs};
 use super::link::Stage;
 use super::trace::Step;
 use crate::handler::Signal;
+use crate::os::Caught;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -157,9 +159,14 @@ impl SimOs {
 
     /// A signal arrives. Of one kind that waits already there is only one, signal(7).
     pub(crate) fn raise(&mut self, signal: Signal) {
-        self.trace.note(Step::Raise, signal as usize, Ok(0));
-        if !self.signals.contains(&signal) {
-            self.signals.push(signal);
+        self.catch(Caught::Told(signal));
+    }
+
+    /// The same for one that may be the loop's own business.
+    pub(crate) fn catch(&mut self, caught: Caught) {
+        self.trace.note(Step::Raise, number(caught), Ok(0));
+        if !self.signals.contains(&caught) {
+            self.signals.push(caught);
         }
         self.wake(SIGNALS_FD, ALL);
     }

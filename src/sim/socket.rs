@@ -111,7 +111,10 @@ impl SimOs {
                     self.reset_link(link);
                 }
             }
-            _ => self.console.fd = None,
+            _ => {
+                self.console.fd = None;
+                self.do_return_terminal();
+            }
         }
         self.trace.note(Step::Close, stream.0.number, Ok(usize::from(unread)));
         self.free(stream.0.number);

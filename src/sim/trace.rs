@@ -25,6 +25,8 @@ pub(crate) enum Step {
     RecvFrom,
     SendTo,
     Signal,
+    TakeTerminal,
+    ReturnTerminal,
     WriteLog,
     /// From here on: the outside.
     DialIn,

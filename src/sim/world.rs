@@ -14,8 +14,8 @@ use super::trace::Step;
 use crate::chat::line_len_limit;
 use crate::handler::{CloseReason, FOR_EVER, Signal};
 use crate::log_queue::LogQueue;
-use crate::os::Source;
-use crate::reactor::{BUFFERS_TOTAL, Budgets, Limits, Reactor, STALL_TIMEOUT};
+use crate::os::{Caught, Raise, Source};
+use crate::reactor::{BUFFERS_TOTAL, Budgets, Limits, Reactor, STALL_TIMEOUT, Spin};
 use crate::serve::{ConsoleMode, FloodLimits, Options, Rules, STOP_WITHIN, Server, Slow};
 use crate::wire::Protocol;
 use std::collections::BTreeMap;
@@ -100,7 +100,7 @@ impl World {
             protocol,
             line_len_max: line_len_limit(log_bytes).min(600),
             log_bytes,
-            rooms_max: random.range(1..=4),
+            rooms_max: random.range(1..=4) as u16,
             history: random.pick(&[0, 0, 3]),
             slow,
             stall_timeout: match random.below(3) {
@@ -129,13 +129,18 @@ impl World {
                 _ => UNLIMITED,
             },
             stop_timeout: STOP_WITHIN,
+            spin: Spin::Off,
+            gather: Duration::from_millis(random.pick(&[0, 0, 0, 2])),
             console: random.pick(&[ConsoleMode::Off, ConsoleMode::Commands, ConsoleMode::Chat]),
             stdout_is_terminal: random.below(2) == 0,
+            terminal: random.below(2) == 0,
+            color: random.below(2) == 0,
         };
         let mut server = Server::new(&options);
         let mut reactor = Reactor::with_budgets(os, LogQueue::new(), budgets);
         let &Options { rules: Rules { stall_timeout, .. }, buffers_total, .. } = &options;
         reactor.set_limits(Limits { stall_timeout, buffers_total });
+        reactor.pace_by(options.spin, options.gather);
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         reactor.listen(any).map_err(|error| error.to_string())?;
         let bound = reactor.bind_udp(any, false).map_err(|error| error.to_string())?;
@@ -190,7 +195,11 @@ impl World {
             (64..=65, _) => self.datagram(),
             (66..=67, _) => self.operate(),
             (68, _) if self.random.below(4) == 0 => self.kick(),
-            (68, _) => self.os().raise(Signal::Continue),
+            (68, _) => match self.random.below(3) {
+                0 => self.os().catch(Caught::Resized),
+                1 => self.os().catch(Caught::Raise(Raise::Stop)),
+                _ => self.os().raise(Signal::Continue),
+            },
             (70..=73, Some(_)) => self.ask(place),
             (69, _) => {
                 let max = self.random.range(1..=300);
@@ -309,7 +318,7 @@ impl World {
             return;
         }
         let (remote, number) = (client.remote, client.number);
-        let room = self.random.below(self.options.rules.rooms_max);
+        let room = self.random.below(usize::from(self.options.rules.rooms_max));
         let other = self.random.below(CLIENTS_MAX) + 1;
         let name = self.random.below(100);
         let line = match self.random.below(8) {

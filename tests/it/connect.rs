@@ -4,20 +4,22 @@ use crate::support::{
     Output, Peer, Program, assert_equal, command, file_of, has_ipv6, pipe, skip, terminal,
 };
 use crate::support::{accept_stream, receive_from, udp_socket};
+use rustix::process::Signal;
 use std::fs::File;
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::os::unix::process::ExitStatusExt;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 /// A server of the test's own, and its address as an argument.
-fn listener() -> (TcpListener, String) {
+pub(super) fn listener() -> (TcpListener, String) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let at = listener.local_addr().unwrap().to_string();
     (listener, at)
 }
 
-fn accept(listener: &TcpListener) -> Peer {
+pub(super) fn accept(listener: &TcpListener) -> Peer {
     Peer::of(accept_stream(listener))
 }
 
@@ -247,16 +249,14 @@ fn a_server_at_one_address_of_a_name_is_found() {
 }
 
 #[test]
-fn a_signal_ends_it_with_the_code_that_shells_give() {
-    for (signal, code) in
-        [(rustix::process::Signal::INT, 130), (rustix::process::Signal::TERM, 143)]
-    {
+fn a_signal_ends_it_so_that_the_shell_sees_a_death_by_that_signal() {
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
         let (listener, at) = listener();
         let mut client = Program::start(&["-v", "connect", &at]);
         let _server = accept(&listener);
         client.err.wait_for("connected");
         client.signal(signal);
-        assert_eq!(client.exit(), code);
+        assert_eq!(client.status().signal(), Some(signal.as_raw()));
     }
 }
 

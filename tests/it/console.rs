@@ -285,12 +285,13 @@ fn a_stdout_that_is_closed_at_the_other_end_does_not_stop_the_server() {
     one.expect_line(format!("<{}> again", two.name));
 }
 
-/// A server whose stdin and stdout are a terminal: the server, the terminal's other end to type
+/// A server whose stdin and stdout are a terminal that cannot move its cursor, so that it is read and
+/// written as a pipe is (`terminal.rs` has the others): the server, the terminal's other end to type
 /// into, and what is shown.
 fn on_a_terminal(args: &[&str]) -> (Program, File, Output) {
     let (master, slave) = terminal();
     let mut command = command(args);
-    command.stdin(slave.try_clone().unwrap()).stdout(slave);
+    command.env("TERM", "dumb").stdin(slave.try_clone().unwrap()).stdout(slave);
     let server = Program::spawn(command);
     let screen = Output::of(master.try_clone().unwrap());
     (server, master, screen)
@@ -328,7 +329,7 @@ fn a_terminal_sees_a_chat_as_the_peers_do() {
 fn a_terminal_that_is_not_read_delays_nobody() {
     let (master, slave) = terminal();
     let mut command = command(&FREE);
-    command.stdin(slave.try_clone().unwrap()).stdout(slave);
+    command.env("TERM", "dumb").stdin(slave.try_clone().unwrap()).stdout(slave);
     let server = Program::spawn(command);
     let mut one = Peer::join(server.tcp());
     let mut two = Peer::join(server.tcp());

@@ -2,9 +2,12 @@
 //! deadline, and that nothing arrives is shown by what arrives after it, not by waiting.
 
 mod addresses;
+mod bench_report;
 mod chat;
 mod clocks;
 mod connect;
+mod connect_eof;
+mod connect_link;
 mod console;
 mod faults;
 mod flood;
@@ -12,13 +15,19 @@ mod limits;
 mod lines_raw;
 mod memory;
 mod operator;
+mod pace;
+mod peers;
+mod probes;
 mod python;
+mod reconnect;
 mod rooms;
 mod serve;
 mod slow;
 mod soak;
 mod stop;
 mod support;
+mod terminal;
 mod trace;
+mod transcript;
 mod tutorial;
 mod udp;

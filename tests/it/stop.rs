@@ -117,8 +117,11 @@ fn quit_ends_like_a_signal() {
 /// stands behind it: no reset destroys it.
 #[test]
 fn who_reads_slowly_gets_every_byte_and_then_the_end_though_it_talks_too() {
-    let mut server = Program::start(&["serve", "--tcp", "127.0.0.1:0", "--console", "off"]);
+    let args = ["serve", "--tcp", "127.0.0.1:0", "--console", "off", "--send-buffer", "256KiB"];
+    let mut server = Program::start(&args);
     let mut slow = Peer::join(server.tcp());
+    // So that most of it waits in the server's kernel, which a reset would empty.
+    rustix::net::sockopt::set_socket_recv_buffer_size(&slow.stream, 4096).unwrap();
     let mut talker = Peer::join(server.tcp());
     slow.expect_line("* guest2 joined");
     let line = "x".repeat(1_000);
@@ -127,6 +130,7 @@ fn who_reads_slowly_gets_every_byte_and_then_the_end_though_it_talks_too() {
     talker.expect_line("* pong");
     server.signal(Signal::TERM);
     talker.expect_line("* the server is stopping");
+    talker.expect_end();
     slow.say("unread by a server that stops\n");
     for n in 0..100 {
         for byte in format!("<guest2> {n} {line}\n").bytes() {

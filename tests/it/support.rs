@@ -7,7 +7,7 @@ use std::fmt::Debug;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::process::{self, Child, ChildStdin, Command, Stdio};
+use std::process::{self, Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
@@ -121,10 +121,15 @@ impl Program {
         kill_process(Pid::from_child(&self.child), signal).expect("the child is there");
     }
 
-    /// Waits for its end and returns its exit code. It holds stderr until it ends.
-    pub(super) fn exit(&mut self) -> i32 {
+    /// Waits for its end. It holds stderr until it ends.
+    pub(super) fn status(&mut self) -> ExitStatus {
         self.err.wait_until("the program's end", |text, ended| ended.then_some(text.len()));
-        let status = self.child.wait().expect("our child");
+        self.child.wait().expect("our child")
+    }
+
+    /// Waits for its end and returns its exit code.
+    pub(super) fn exit(&mut self) -> i32 {
+        let status = self.status();
         status.code().unwrap_or_else(|| panic!("{status}; stderr: {}", self.err.text()))
     }
 

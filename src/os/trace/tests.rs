@@ -47,6 +47,9 @@ impl Os for Rote {
     fn console(&mut self, _: PeerId) -> io::Result<()> {
         Ok(())
     }
+    fn transcript(&mut self, _: &Path, _: PeerId) -> io::Result<()> {
+        Ok(())
+    }
     fn recv(&mut self, (): &mut (), _: &mut [u8]) -> io::Result<usize> {
         self.counts.pop_front().unwrap()
     }
@@ -70,9 +73,14 @@ impl Os for Rote {
     fn sendto(&mut self, (): &mut (), _: &Transmit<'_>) -> io::Result<()> {
         Ok(())
     }
-    fn signal(&mut self) -> Option<Signal> {
+    fn signal(&mut self) -> Option<Caught> {
         None
     }
+    fn take_terminal(&mut self, (): &mut ()) -> io::Result<Window> {
+        Ok(Window { columns: 80, rows: 24, log: true })
+    }
+    fn return_terminal(&mut self) {}
+    fn raise(&mut self, _: Raise) {}
     fn write_log(&mut self, bytes: &[u8]) -> io::Result<usize> {
         Ok(bytes.len())
     }
@@ -177,5 +185,36 @@ fn what_writing_the_lines_causes_is_not_told() {
     });
     let expected =
         ["poll timed out after 1.5s", "poll interrupted", "poll 1 event", "poll 2 events"];
+    assert_eq!(lines, expected);
+}
+
+#[test]
+fn what_showing_the_lines_on_the_console_causes_is_not_told() {
+    let source = Source::Peer { slot: 0, serial_low: 0 };
+    let writable = Event { source, hints: Hints::WRITABLE };
+    let readable = Event { source, hints: Hints::READABLE };
+    let polls = [vec![writable], vec![readable, writable], vec![writable]].into();
+    let counts = [Ok(1), Ok(2), Ok(3)].into();
+    let lines = told(Rote { polls, counts }, |os| {
+        let mut events = Vec::new();
+        let mut console = os.console(PeerId { serial: 0, slot: 0 }).unwrap();
+        os.send(&mut console, &[]).unwrap();
+        os.take_terminal(&mut console).unwrap();
+        os.send(&mut console, &[]).unwrap();
+        os.poll(&mut events, None).unwrap();
+        os.poll(&mut events, None).unwrap();
+        os.return_terminal();
+        os.send(&mut console, &[]).unwrap();
+        os.poll(&mut events, None).unwrap();
+    });
+    let expected = [
+        "console #0",
+        "send #0 1 bytes",
+        "take terminal #0 80 by 24",
+        "poll 1 event",
+        "return terminal",
+        "send #0 3 bytes",
+        "poll 1 event",
+    ];
     assert_eq!(lines, expected);
 }

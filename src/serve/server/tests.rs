@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::chat::{LOG_BYTES, Slow};
-use crate::serve::FloodLimits;
+use crate::serve::{ConsoleMode, FloodLimits};
 
 const PEER: PeerId = PeerId { serial: 7, slot: 0 };
 
@@ -47,8 +47,12 @@ impl Chatter {
             line_timeout: crate::serve::LINE_TIMEOUT,
             flood: crate::serve::FloodLimits::default(),
             stop_timeout: STOP_WITHIN,
+            spin: Default::default(),
+            gather: Duration::ZERO,
             console: ConsoleMode::Off,
             stdout_is_terminal: false,
+            terminal: false,
+            color: false,
         }
     }
 

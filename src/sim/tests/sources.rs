@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::handler::Signal;
-use crate::os::{Batch, Transmit};
+use crate::os::{Batch, Caught, Raise, Transmit};
 use crate::sim::kernel::UdpFd;
 use crate::sim::trace::Step;
 
@@ -179,10 +179,26 @@ fn signals_of_one_kind_are_told_as_one() {
     }
     assert_eq!(poll(&mut os), [event(Source::Signals, READABLE)]);
     let mut told = [os.signal(), os.signal()];
-    told.sort_by_key(|signal| signal.map(|signal| signal as u8));
-    assert_eq!(told, [Some(Signal::Interrupt), Some(Signal::Continue)]);
+    told.sort_by_key(|caught| *caught != Some(Caught::Told(Signal::Interrupt)));
+    assert_eq!(
+        told,
+        [Signal::Interrupt, Signal::Continue].map(|signal| Some(Caught::Told(signal)))
+    );
     assert_eq!(os.signal(), None);
     assert_eq!(poll(&mut os), []);
+}
+
+#[test]
+fn a_terminal_is_taken_in_the_foreground_alone_and_given_back_before_a_stop() {
+    let mut os = quiet();
+    let mut console = os.console(PeerId { serial: 0, slot: 0 }).unwrap();
+    os.console_background(true);
+    assert_eq!(os.take_terminal(&mut console).unwrap_err().kind(), ErrorKind::ResourceBusy);
+    os.console_background(false);
+    assert_eq!(os.take_terminal(&mut console).unwrap().rows, 24);
+    os.return_terminal();
+    Os::raise(&mut os, Raise::Stop);
+    assert_eq!(os.signal(), Some(Caught::Told(Signal::Continue)));
 }
 
 #[test]

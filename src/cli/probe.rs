@@ -1,0 +1,92 @@
+//! The flags of `reactor connect --udp`: datagrams that are counted and clocked.
+
+use super::{Error, parse_duration};
+use crate::connect::{JsonTo, PING_LENS, PingOptions, ProbeOptions};
+use crate::os::interfaces::is_broadcast;
+use crate::os::udp::Multicast;
+use crate::probes::Audience;
+use bytesize::ByteSize;
+use clap::{Args, value_parser};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What `--udp` takes besides.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "With --udp")]
+pub(super) struct ProbeArgs {
+    /// How long an echo is waited for.
+    #[arg(long, value_name = "TIME", value_parser = parse_duration, requires = "udp")]
+    #[arg(default_value = "1s")]
+    timeout: Duration,
+    /// Put the time in ms, a tab, the sender and a tab in front of each echo on stdout.
+    #[arg(long, requires = "udp", conflicts_with = "count")]
+    rtt: bool,
+    /// Send N datagrams and end with figures, like ping; 0: until Ctrl-C.
+    #[arg(long, value_name = "N", requires = "udp")]
+    count: Option<u64>,
+    /// With --count: the time between two datagrams; 0s: as fast as they are answered.
+    #[arg(long, value_name = "TIME", value_parser = parse_duration, requires = "count")]
+    #[arg(default_value = "1s")]
+    interval: Duration,
+    /// With --count: bytes in each datagram.
+    #[arg(long, value_name = "BYTES", requires = "count", default_value_t = ByteSize::b(56))]
+    size: ByteSize,
+    /// With --count: the figures as JSON, in FILE or as the only thing on stdout.
+    #[arg(long, value_name = "FILE", requires = "count", require_equals = true)]
+    #[arg(num_args = 0..=1)]
+    json: Option<Option<PathBuf>>,
+    /// An address of the interface that IPv4 multicast leaves by; of IPv6 write [GROUP%ZONE].
+    #[arg(long, value_name = "ADDR", requires = "udp")]
+    interface: Option<Ipv4Addr>,
+    /// How many hops multicast may go [default: 1, this network alone].
+    #[arg(long, value_name = "N", requires = "udp", value_parser = value_parser!(u8).range(1..))]
+    hops: Option<u8>,
+}
+
+impl ProbeArgs {
+    /// Looks at the interfaces of this host.
+    pub(super) fn options(&self, to: SocketAddr) -> Result<ProbeOptions, Error> {
+        if self.timeout.is_zero() {
+            return Err(Error::Usage("--timeout 0s: an echo takes time".to_owned()));
+        }
+        if self.interface.is_some() && !(to.is_ipv4() && to.ip().is_multicast()) {
+            return Err(Error::Usage(format!("--interface: {to} is no IPv4 multicast group")));
+        }
+        if self.hops.is_some() && !to.ip().is_multicast() {
+            return Err(Error::Usage(format!("--hops: {to} is no multicast group")));
+        }
+        let many = match to.ip() {
+            IpAddr::V4(ip) => ip.is_multicast() || is_broadcast(ip),
+            IpAddr::V6(ip) => ip.is_multicast(),
+        };
+        Ok(ProbeOptions {
+            audience: if many { Audience::Many } else { Audience::One },
+            timeout: self.timeout,
+            rtt: self.rtt,
+            pings: self.count.map(|count| self.pings(count)).transpose()?,
+        })
+    }
+
+    fn pings(&self, count: u64) -> Result<PingOptions, Error> {
+        let size = usize::try_from(self.size.as_u64()).unwrap_or(usize::MAX);
+        if !PING_LENS.contains(&size) {
+            let (min, max) = (PING_LENS.start(), PING_LENS.end());
+            return Err(Error::Usage(format!("--size {size}: {min} to {max} bytes")));
+        }
+        let json = self.json.clone().map(|to| to.map_or(JsonTo::Stdout, JsonTo::File));
+        let count = (count > 0).then_some(count);
+        Ok(PingOptions { count, interval: self.interval, size, json })
+    }
+
+    /// The zone that was typed behind an IPv6 group is the interface to leave by.
+    pub(super) fn multicast(&self, to: SocketAddr) -> Multicast {
+        let interface_v6 = match to {
+            SocketAddr::V6(v6) if v6.ip().is_multicast() && v6.scope_id() != 0 => {
+                Some(v6.scope_id())
+            }
+            _ => None,
+        };
+        Multicast { interface_v4: self.interface, interface_v6, hops: self.hops }
+    }
+}
