@@ -54,27 +54,31 @@ fn under_attack_memory_stays_below_what_was_told_at_the_start() {
     assert!(grown <= SLACK * ceiling, "{grown} bytes, the ceiling is {ceiling}");
 }
 
-/// FAILURES calls it memory kept after a peak; 16 MiB are those of a server that never had one.
+/// Three times, so that what is not given back adds up to 30 MB: the allocator may keep one crowd's
+/// memory for the next one, and no more.
 #[test]
-fn a_thousand_that_came_and_went_leave_less_than_16_mib() {
+fn crowds_of_a_thousand_that_came_and_went_leave_less_than_16_mib() {
     let (_, descriptors) = reactor::os::limit::raise_descriptor_limit();
     if descriptors < 1_500 {
         return skip("the descriptor limit is too low for 1,000 peers");
     }
     let server = Program::serve(&["--console", "off", "--history", "0"]);
     let mut witness = Peer::join(server.tcp());
-    let mut crowd: Vec<Peer> = (0..1_000).map(|_| Peer::join(server.tcp())).collect();
-    for peer in &mut crowd {
-        peer.say("x".repeat(10_000)); // half a line, which is kept
-    }
-    hear_pong(&mut witness);
-    drop(crowd);
-    let deadline = Instant::now() + WITHIN;
-    while server.err.text().matches(" INFO ] closed #").count() < 1_000 {
-        assert!(Instant::now() < deadline, "they do not end");
+    let Some(before) = resident(server.id()) else { return skip("no /proc/PID/status") };
+    for round in 1..=3 {
+        let mut crowd: Vec<Peer> = (0..1_000).map(|_| Peer::join(server.tcp())).collect();
+        for peer in &mut crowd {
+            peer.say("x".repeat(10_000)); // half a line, which is kept
+        }
         hear_pong(&mut witness);
+        drop(crowd);
+        let deadline = Instant::now() + WITHIN;
+        while server.err.text().matches(" INFO ] closed #").count() < round * 1_000 {
+            assert!(Instant::now() < deadline, "they do not end");
+            hear_pong(&mut witness);
+        }
     }
     hear_pong(&mut witness);
-    let Some(left) = resident(server.id()) else { return skip("no /proc/PID/status") };
+    let left = resident(server.id()).expect("as before").saturating_sub(before);
     assert!(left < 16 * MIB, "{left} bytes are left");
 }
