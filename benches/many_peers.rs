@@ -18,12 +18,12 @@ const COLUMNS: [(&str, &str); 9] = [
     ("deliveries_per_s", "deliv/s"),
     ("latency_p50_us", "p50 µs"),
     ("latency_p99_us", "p99 µs"),
-    ("latency_p999_us", "p99.9 µs"),
+    ("latency_p99_9_us", "p99.9 µs"),
     ("latency_max_us", "max µs"),
-    ("server_cpu_us_per_delivery", "CPU µs"),
-    ("server_memory_bytes_per_peer", "bytes/peer"),
+    ("server_cpu_ns_per_delivery", "CPU ns"),
+    ("server_rss_bytes_per_peer", "bytes/peer"),
     ("lines_per_read", "lines/read"),
-    ("schedule_lag_max_us", "lag µs"),
+    ("own_lag_max_us", "lag µs"),
 ];
 
 fn main() -> ExitCode {
@@ -39,8 +39,11 @@ fn main() -> ExitCode {
             .args(["--rate", &numbers[1], "--messages", &numbers[2], "--json"])
             .output()
             .expect("the binary that cargo has just built starts");
-        if !output.status.success() {
-            eprint!("{}", String::from_utf8_lossy(&output.stderr));
+        let errors = String::from_utf8_lossy(&output.stderr);
+        // Told beside the row: a machine that is busy is no fault of the server's.
+        let busy = errors.starts_with("reactor: INVALID: the bench was") && !errors.contains("; ");
+        if !output.status.success() && !busy {
+            eprint!("{errors}");
             eprintln!("many_peers: {peers} peers: {}", output.status);
             return ExitCode::FAILURE;
         }
@@ -57,6 +60,9 @@ fn main() -> ExitCode {
         print!("{peers:>7} {rate:>8}");
         COLUMNS.iter().for_each(|(name, _)| print!(" {:>10}", value(&report, name)));
         println!();
+        if busy {
+            print!("{errors}");
+        }
     }
     ExitCode::SUCCESS
 }

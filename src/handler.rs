@@ -153,15 +153,18 @@ pub enum Action {
         /// How long the handshake may take.
         timeout: Duration,
     },
-    /// Sends one datagram from UDP socket `socket` (in the order they were bound). What would
-    /// block is dropped and counted.
+    /// Sends datagrams to one destination from UDP socket `socket` (in the order they were bound),
+    /// together where the system can (UDP_SEGMENT, udp(7)). What would block is dropped and
+    /// counted.
     SendTo {
         /// Index of the UDP socket.
         socket: usize,
         /// Destination.
         to: SocketAddr,
-        /// 0 to 65,507 bytes.
+        /// The datagrams, end to end.
         bytes: Vec<u8>,
+        /// Bytes in each but the last, at most 65,507; 0, or no less than `bytes`, is one datagram.
+        stride: usize,
     },
     /// Half-close: once nothing is pending, shuts down writing; reading goes on.
     HalfClose(PeerId),

@@ -2,17 +2,19 @@
 
 use clap::Parser;
 use reactor::address::host_name;
+use reactor::bench::report::merge::merge;
+use reactor::bench::report::progress::{ERASED, line};
 use reactor::cli::{Bench, Cli, Command, Error};
 use reactor::handler::Signal;
 use reactor::log_queue::LogQueue;
 use reactor::os::limit::raise_descriptor_limit;
 use reactor::os::mio::{MioOs, Settings};
 use reactor::os::signals::end_by;
-use reactor::os::stdio::{console_is_terminal, write_last};
+use reactor::os::stdio::{Output, console_is_terminal, progress_terminal, write_last};
 use reactor::os::terminal::{give_back, give_back_at_panic};
 use reactor::os::trace::TraceOs;
 use reactor::{bench, connect, serve};
-use std::io::Write;
+use std::io::{IoSlice, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -90,15 +92,36 @@ fn run(cli: &Cli, log: &LogQueue) -> Result<Outcome, Error> {
                 return Ok(ExitCode::SUCCESS.into());
             };
             let os = MioOs::new(Settings::default()).map_err(failed)?;
-            let report = if trace {
-                bench::run(TraceOs::new(os), &options, log)
-            } else {
-                bench::run(os, &options, log)
+            let mut progress = progress_terminal().ok().flatten().filter(|_| !cli.quiet);
+            let mut told = |live: &bench::Live| {
+                if let Some((terminal, columns)) = &mut progress {
+                    draw(terminal, &line(live, *columns));
+                }
             };
-            writer.write(&report.map_err(failed)?)?;
-            Ok(ExitCode::SUCCESS.into())
+            let ended = if trace {
+                bench::run(TraceOs::new(os), &options, log, &mut told)
+            } else {
+                bench::run(os, &options, log, &mut told)
+            };
+            if let Some((terminal, _)) = &mut progress {
+                draw(terminal, ERASED);
+            }
+            match ended.map_err(failed)? {
+                bench::Ended::Reports(reports) => {
+                    writer.write(&merge(reports))?;
+                    Ok(ExitCode::SUCCESS.into())
+                }
+                bench::Ended::By(signal) => {
+                    Ok(Outcome { code: connect::Ended::By(signal).into(), signal: Some(signal) })
+                }
+            }
         }
     }
+}
+
+/// A terminal that takes nothing misses a picture, and nothing waits for it.
+fn draw(terminal: &mut Output, text: &str) {
+    let _ = terminal.write(&[IoSlice::new(text.as_bytes())]);
 }
 
 fn failed(error: impl std::fmt::Display) -> Error {

@@ -300,6 +300,16 @@ pub fn write_last(log: &LogQueue, within: Duration) {
     }
 }
 
+/// stderr and its columns, where it is a terminal: for a line that is drawn over itself.
+pub fn progress_terminal() -> io::Result<Option<(Output, usize)>> {
+    let stderr = io::stderr();
+    if !stderr.is_terminal() {
+        return Ok(None);
+    }
+    let columns = rustix::termios::tcgetwinsize(&stderr)?.ws_col;
+    Ok(Some((Output::new(stderr.as_fd().try_clone_to_owned()?)?, usize::from(columns))))
+}
+
 /// Whether stdin and stdout are terminals, in this order. isatty(3).
 pub fn console_is_terminal() -> (bool, bool) {
     (io::stdin().is_terminal(), io::stdout().is_terminal())

@@ -27,6 +27,7 @@ mod stop;
 mod terminal;
 mod transcript;
 mod udp;
+mod wait;
 
 use crate::handler::{Action, Call, CloseReason, Handler, Origin, PeerId, Signal};
 use crate::log_queue::LogQueue;
@@ -177,6 +178,11 @@ impl<O: Os> Reactor<O> {
         Ok(bound)
     }
 
+    /// The addresses of the UDP sockets, in the order they were bound.
+    pub fn udp_addresses(&self) -> io::Result<Vec<SocketAddr>> {
+        self.udps.iter().map(|udp| self.os.udp_address(udp.socket())).collect()
+    }
+
     /// Opens stdin and stdout as one connection, once, before the first turn.
     pub fn open_console<H: Handler>(&mut self, handler: &mut H) -> io::Result<()> {
         let slot = self.conns.vacant_key() as u32;
@@ -235,58 +241,6 @@ impl<O: Os> Reactor<O> {
     /// The system below, for tests and for programs that prepare it before the first turn.
     pub fn os_mut(&mut self) -> &mut O {
         &mut self.os
-    }
-
-    fn wait<H: Handler>(&mut self, handler: &mut H) -> io::Result<()> {
-        if self.next_action.is_none() {
-            let now = self.os.now();
-            self.next_action = handler.next_action(now);
-        }
-        let work = self.has_work();
-        let stop_reads = self.stopping.as_ref().is_some_and(|stop| !stop.finishing);
-        let awake = self.pace.stays_awake(|| self.os.now());
-        let timeout = if work || stop_reads || awake {
-            Some(Duration::ZERO)
-        } else {
-            let nearest = self.next_deadline(handler);
-            nearest.map(|deadline| deadline.saturating_duration_since(self.os.now()))
-        };
-        self.os.poll(&mut self.events, timeout)?;
-        self.quiet = self.events.is_empty() && !work;
-        Ok(())
-    }
-
-    /// A number that grows with whatever peers send.
-    fn came_in(&self) -> u64 {
-        self.stats.bytes_in + self.stats.datagrams_in
-    }
-
-    /// `before`: what had come in before this turn's reads.
-    fn set_pace(&mut self, before: u64) {
-        let traffic = self.came_in() - before;
-        let woken = !self.quiet;
-        self.pace.note(traffic, woken, || self.os.now());
-    }
-
-    /// True where waiting would delay something that can be done now.
-    fn has_work(&self) -> bool {
-        !self.readable.is_empty()
-            || !self.doomed.is_empty()
-            || self.pace.deadline().is_none() && self.has_writes()
-            || self.next_action.is_some()
-            || self.listeners.iter().any(Listener::wants_accept)
-            || self.udps.iter().any(UdpSocket::is_ready)
-    }
-
-    fn has_writes(&self) -> bool {
-        !self.writable.is_empty() || self.visiting.is_some() || self.flush_unfinished
-    }
-
-    fn next_deadline<H: Handler>(&self, handler: &H) -> Option<Instant> {
-        let pauses = self.listeners.iter().filter_map(Listener::deadline);
-        let stop = self.stopping.as_ref().and_then(|stop| stop.deadline);
-        let own = pauses.chain(self.timers.next()).chain(self.console_retry).chain(stop);
-        own.chain(self.pace.deadline()).chain(handler.next_deadline()).min()
     }
 
     /// Turns events into readiness bits and list entries. Of the handler, only signals are told.
@@ -376,7 +330,9 @@ impl<O: Os> Reactor<O> {
             };
             match action {
                 Action::Connect { to, from, timeout } => self.dial(to, from, now + timeout),
-                Action::SendTo { socket, to, bytes } => self.send_datagram(socket, to, &bytes),
+                Action::SendTo { socket, to, bytes, stride } => {
+                    self.send_datagrams(socket, to, &bytes, stride);
+                }
                 Action::HalfClose(peer) => {
                     if let Some(conn) = self.conn(peer)
                         && conn.output == Output::Open

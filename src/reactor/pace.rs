@@ -1,11 +1,13 @@
 //! When to wait and when to write: two trades of processor time against latency, both off unless
-//! they are asked for. Pure.
+//! they are asked for.
 //!
 //! Sleeping and waking costs a round trip more than the work itself (47 µs against 16 µs on a
 //! 2-core machine): [`Spin`] looks again for a while before it sleeps, as net.core.busy_poll does in
 //! the kernel. A send costs the same whatever its size: gathering lets a turn's lines wait for more
 //! of their kind, as TCP_CORK does in the kernel.
 
+use super::Reactor;
+use crate::os::Os;
 use std::time::{Duration, Instant};
 
 /// Whether the loop looks again without sleeping.
@@ -92,6 +94,20 @@ impl Pace {
     /// When what is gathered is written.
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.write_at
+    }
+}
+
+impl<O: Os> Reactor<O> {
+    /// A number that grows with whatever peers send.
+    pub(super) fn came_in(&self) -> u64 {
+        self.stats.bytes_in + self.stats.datagrams_in
+    }
+
+    /// `before`: what had come in before this turn's reads.
+    pub(super) fn set_pace(&mut self, before: u64) {
+        let traffic = self.came_in() - before;
+        let woken = !self.quiet;
+        self.pace.note(traffic, woken, || self.os.now());
     }
 }
 

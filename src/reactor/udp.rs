@@ -26,6 +26,10 @@ impl<U> UdpSocket<U> {
         UdpSocket { udp, ready: false }
     }
 
+    pub(super) fn socket(&self) -> &U {
+        &self.udp
+    }
+
     pub(super) fn note(&mut self) {
         self.ready = true;
     }
@@ -103,10 +107,17 @@ impl<O: Os> Reactor<O> {
         }
     }
 
-    /// Sends one datagram of the program's own.
-    pub(super) fn send_datagram(&mut self, socket: usize, to: SocketAddr, bytes: &[u8]) {
+    /// Sends datagrams of the program's own.
+    pub(super) fn send_datagrams(
+        &mut self,
+        socket: usize,
+        to: SocketAddr,
+        bytes: &[u8],
+        stride: usize,
+    ) {
         let Some(udp) = self.udps.get_mut(socket) else { return };
-        let transmit = Transmit { to, from: None, bytes, stride: bytes.len() };
+        let stride = if stride == 0 { bytes.len() } else { stride };
+        let transmit = Transmit { to, from: None, bytes, stride };
         let sent = self.os.sendto(&mut udp.udp, &transmit);
         count_sent(&mut self.stats, &transmit, sent);
     }

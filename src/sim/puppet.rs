@@ -199,6 +199,23 @@ fn a_console_that_finishes_in_the_background_has_all_its_time() {
     assert_eq!((shown, &stage.puppet.closed[..]), (30, &[CloseReason::Done][..]));
 }
 
+#[test]
+fn datagrams_of_one_action_leave_cut_by_their_stride() {
+    let mut stage = Stage::new();
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    stage.reactor.bind_udp(any, false).expect("no bind fault exists");
+    let to = SocketAddr::from(([127, 0, 0, 1], 7));
+    for (bytes, stride) in [(&b"aabbc"[..], 2), (b"whole", 0), (b"whole", 9), (b"", 0)] {
+        let bytes = bytes.to_vec();
+        stage.puppet.actions.push_back(Action::SendTo { socket: 0, to, bytes, stride });
+    }
+    stage.turns(1);
+    let sent: Vec<Vec<u8>> =
+        stage.os().datagrams_out().into_iter().map(|sent| sent.bytes).collect();
+    assert_eq!(sent, [&b"aa"[..], b"bb", b"c", b"whole", b"whole", b""]);
+    assert_eq!(stage.reactor.stats().datagrams_out, 6);
+}
+
 /// A queue is longer than one read brings: the flooder is ready all the time.
 #[test]
 fn beside_a_flooding_peer_another_one_is_read_in_the_turn_in_which_it_is_ready() {

@@ -2,6 +2,7 @@
 //! deadline, and that nothing arrives is shown by what arrives after it, not by waiting.
 
 mod addresses;
+mod bench;
 mod bench_report;
 mod chat;
 mod clocks;

@@ -44,7 +44,8 @@ pub(super) fn circumstances(report: &Report) -> Vec<[String; 2]> {
     rows.map(|(word, value)| [word.to_owned(), value]).to_vec()
 }
 
-/// The figures: label, value, unit, and the least and the greatest where there were repeats.
+/// The figures: label, value, unit, and the least and the greatest where there were repeats. Where
+/// there were none, a curve's percentiles stand in a table of their own and not here too.
 pub(super) fn figures(report: &Report) -> Rows {
     let repeated = report.figures.iter().any(|figure| figure.interval.is_some());
     let row = |figure: &Figure| {
@@ -62,7 +63,14 @@ pub(super) fn figures(report: &Report) -> Rows {
         head.extend(["least", "greatest"]);
     }
     let head = head.into_iter().map(str::to_owned).collect();
-    Rows { head, rows: report.figures.iter().map(row).collect() }
+    let shown = report.figures.iter().filter(|figure| repeated || !is_percentile(&figure.name));
+    Rows { head, rows: shown.map(row).collect() }
+}
+
+/// `latency_p99_us`, `rtt_max_us`: a curve's name, a percentile, the unit.
+fn is_percentile(name: &str) -> bool {
+    let percentile = name.split_once('_').and_then(|(_, rest)| rest.strip_suffix("_us"));
+    percentile.is_some_and(|word| word == "max" || word.starts_with('p'))
 }
 
 /// Percentiles of all curves side by side, in µs, and how many were recorded.
@@ -89,6 +97,7 @@ pub(super) fn curve_label(name: &str) -> &str {
         "last" => "to last receiver",
         "skew" => "first to last receiver",
         "rtt" => "round trip",
+        "life" => "open to closed",
         other => other,
     }
 }

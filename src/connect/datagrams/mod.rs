@@ -163,7 +163,7 @@ impl DatagramClient {
     }
 
     fn send(&mut self, bytes: Vec<u8>) {
-        self.actions.push_back(Action::SendTo { socket: 0, to: self.to, bytes });
+        self.actions.push_back(Action::SendTo { socket: 0, to: self.to, bytes, stride: 0 });
     }
 
     /// Sends what is due, reads on where there is room, and ends where all is done.
@@ -264,7 +264,7 @@ impl Handler for DatagramClient {
         let (consumed, drained) = source.received(bytes, seen, |contents, text| {
             account.sent(now);
             contents.sent(text);
-            actions.push_back(Action::SendTo { socket: 0, to, bytes: text.to_vec() });
+            actions.push_back(Action::SendTo { socket: 0, to, bytes: text.to_vec(), stride: 0 });
             account.unanswered() < UNANSWERED_MAX
         });
         self.held |= !drained;

@@ -8,39 +8,55 @@
 use crate::wire;
 use memchr::memmem::Finder;
 
-/// `=RRRRRRRR:PPPP:SSSSSSSS:TTTTTTTTTTTT=`: run, publisher, sequence, intended time in ns, all
-/// hexadecimal.
-pub(super) const MARKER_LEN: usize = 1 + 8 + 1 + 4 + 1 + 8 + 1 + 12 + 1;
+/// `=RRRRRR:PPPSSSSSSTTTTTTTT=`: run, publisher, sequence, intended time in ns, six bits a character.
+/// A line of 32 bytes has room for it, which is what chat is compared at.
+pub(in crate::bench) const MARKER_LEN: usize = NEEDLE_LEN + 3 + 6 + 8 + 1;
 
 /// The shortest line: a marker and its newline.
 pub const LINE_BYTES_MIN: usize = MARKER_LEN + 1;
 
 /// The publisher of the lines that only find out who is listening.
-pub(super) const PROBE: u16 = u16::MAX;
+pub(in crate::bench) const PROBE: u16 = u16::MAX;
 
-/// `=RRRRRRRR:`, what the search looks for: the same in every line of a run.
-const NEEDLE_LEN: usize = 10;
+/// `=RRRRRR:`, what the search looks for: the same in every line of a run.
+const NEEDLE_LEN: usize = 8;
+
+/// The digits, least first: those of base64url (RFC 4648), which no line server changes.
+const DIGITS: &[u8; 64] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_";
+
+/// What each byte stands for as a digit; 64 for one that is none.
+const VALUES: [u8; 256] = values();
+
+const fn values() -> [u8; 256] {
+    let mut values = [64; 256];
+    let mut digit = 0;
+    while digit < DIGITS.len() {
+        values[DIGITS[digit] as usize] = digit as u8;
+        digit += 1;
+    }
+    values
+}
 
 /// What stands in a line behind the marker. Never part of one.
 const FILLER: u8 = b'x';
 
 /// What a line says of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Marker {
+pub(in crate::bench) struct Marker {
     /// Which publisher, from 0; or [`PROBE`].
-    pub(super) publisher: u16,
+    pub(in crate::bench) publisher: u16,
     /// Which of its lines, from 0.
-    pub(super) sequence: u32,
+    pub(in crate::bench) sequence: u32,
     /// When it should have been sent, in ns since the bench's start; 48 bits are 78 hours.
-    pub(super) intended_ns: u64,
+    pub(in crate::bench) intended_ns: u64,
 }
 
 /// A line of this run, but cut or changed on its way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Damaged;
+pub(in crate::bench) struct Damaged;
 
 /// The lines of one run: all of one length, told from other people's by a run id.
-pub(super) struct Run {
+pub(in crate::bench) struct Run {
     needle: [u8; NEEDLE_LEN],
     finder: Finder<'static>,
     /// Bytes of a line, its newline included.
@@ -51,11 +67,11 @@ pub(super) struct Run {
 
 impl Run {
     /// `line_bytes`: at least [`LINE_BYTES_MIN`], newline included.
-    pub(super) fn new(id: u32, line_bytes: usize) -> Self {
+    pub(in crate::bench) fn new(id: u32, line_bytes: usize) -> Self {
         assert!(line_bytes >= LINE_BYTES_MIN, "checked where it was parsed");
         let mut text = Vec::with_capacity(NEEDLE_LEN);
         text.push(b'=');
-        push_hex(&mut text, u64::from(id), 8);
+        push_digits(&mut text, u64::from(id), 6);
         text.push(b':');
         let mut needle = [0; NEEDLE_LEN];
         needle.copy_from_slice(&text);
@@ -63,26 +79,24 @@ impl Run {
     }
 
     /// Bytes of a line, its newline included.
-    pub(super) fn line_bytes(&self) -> usize {
+    pub(in crate::bench) fn line_bytes(&self) -> usize {
         self.line_bytes
     }
 
     /// Appends one line, newline included.
-    pub(super) fn push_line(&self, out: &mut Vec<u8>, marker: Marker) {
+    pub(in crate::bench) fn push_line(&self, out: &mut Vec<u8>, marker: Marker) {
         let end = out.len() + self.line_bytes;
         out.extend_from_slice(&self.needle);
-        push_hex(out, u64::from(marker.publisher), 4);
-        out.push(b':');
-        push_hex(out, u64::from(marker.sequence), 8);
-        out.push(b':');
-        push_hex(out, marker.intended_ns, 12);
+        push_digits(out, u64::from(marker.publisher), 3);
+        push_digits(out, u64::from(marker.sequence), 6);
+        push_digits(out, marker.intended_ns, 8);
         out.push(b'=');
         out.resize(end - 1, FILLER);
         out.push(b'\n');
     }
 
     /// The marker of a line, with or without its ending; None for a line that is not of this run.
-    pub(super) fn find(&mut self, line: &[u8]) -> Option<Result<Marker, Damaged>> {
+    pub(in crate::bench) fn find(&mut self, line: &[u8]) -> Option<Result<Marker, Damaged>> {
         if !line.get(self.hint..).is_some_and(|rest| rest.starts_with(&self.needle)) {
             self.hint = self.finder.find(line)?;
         }
@@ -93,34 +107,33 @@ impl Run {
     }
 }
 
-/// `PPPP:SSSSSSSS:TTTTTTTTTTTT=`.
+/// `PPPSSSSSSTTTTTTTT=`.
 fn parse(fields: &[u8]) -> Option<Marker> {
-    let marked = fields[4] == b':' && fields[13] == b':' && fields[26] == b'=';
-    if !marked {
+    if fields[17] != b'=' {
         return None;
     }
     Some(Marker {
-        publisher: hex(&fields[..4])? as u16,
-        sequence: hex(&fields[5..13])? as u32,
-        intended_ns: hex(&fields[14..26])?,
+        publisher: u16::try_from(number(&fields[..3])?).ok()?,
+        sequence: u32::try_from(number(&fields[3..9])?).ok()?,
+        intended_ns: number(&fields[9..17])?,
     })
 }
 
-fn push_hex(out: &mut Vec<u8>, value: u64, digits: u32) {
+fn push_digits(out: &mut Vec<u8>, value: u64, digits: u32) {
     for digit in (0..digits).rev() {
-        out.push(b"0123456789abcdef"[(value >> (4 * digit)) as usize & 15]);
+        out.push(DIGITS[(value >> (6 * digit)) as usize & 63]);
     }
 }
 
-fn hex(digits: &[u8]) -> Option<u64> {
-    digits.iter().try_fold(0, |value, &digit| {
-        let digit = match digit {
-            b'0'..=b'9' => digit - b'0',
-            b'a'..=b'f' => digit - b'a' + 10,
-            _ => return None,
-        };
-        Some(value << 4 | u64::from(digit))
-    })
+fn number(digits: &[u8]) -> Option<u64> {
+    // One look at all of them: a byte that is no digit sets a bit above the six.
+    let (mut value, mut wrong) = (0, 0);
+    for &digit in digits {
+        let digit = VALUES[usize::from(digit)];
+        wrong |= digit;
+        value = value << 6 | u64::from(digit & 63);
+    }
+    (wrong < 64).then_some(value)
 }
 
 #[cfg(test)]
@@ -144,7 +157,7 @@ mod tests {
             for marker in [MARKER, extremes] {
                 let bare = line(&run, marker);
                 assert_eq!(bare.len(), line_bytes);
-                for prefix in ["", "<guest12> ", "=", "=deadbeef", "<guest123456> ", ""] {
+                for prefix in ["", "<guest12> ", "=", "=deadbe", "<guest123456> ", ""] {
                     let line = [prefix.as_bytes(), &bare].concat();
                     assert_eq!(run.find(&line), Some(Ok(marker)), "{prefix} {line_bytes}");
                 }
@@ -181,7 +194,7 @@ mod tests {
     fn other_peoples_lines_and_other_runs_are_not_ours() {
         let mut run = Run::new(1, 64);
         let other = line(&Run::new(2, 64), MARKER);
-        for line in [&b""[..], b"\n", b"* guest3 joined\n", b"=0000000", &other] {
+        for line in [&b""[..], b"\n", b"* guest3 joined\n", b"=00000", &other] {
             assert_eq!(run.find(line), None);
         }
     }

@@ -5,8 +5,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 /// Dials without an answer at a time. On one machine the answer comes at once, from the kernel and
-/// not from the server: what bounds the server's listen queue is `bench::BATCH`.
-const DIALS_MAX: usize = 256;
+/// not from the server: what bounds the server's listen queue is `crowd::BATCH`.
+pub(in crate::bench) const DIALS_MAX: usize = 256;
 
 /// How long a dial may take. Linux asks again after 1, 3 and 7 seconds.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -20,8 +20,8 @@ const DIALS_PER_SOURCE: usize = 2_000;
 const SOURCES: usize = 250;
 
 /// The dials of a run, all to one address.
-pub(super) struct Dials {
-    pub(super) to: SocketAddr,
+pub(in crate::bench) struct Dials {
+    pub(in crate::bench) to: SocketAddr,
     /// Round many source addresses: only loopback has them to give.
     many_sources: bool,
     begun: usize,
@@ -29,21 +29,26 @@ pub(super) struct Dials {
 
 impl Dials {
     /// `peers` are all that will ever be dialed.
-    pub(super) fn new(to: SocketAddr, peers: usize) -> Self {
+    pub(in crate::bench) fn new(to: SocketAddr, peers: usize) -> Self {
         let loopback = to.is_ipv4() && to.ip().is_loopback();
         Dials { to, many_sources: loopback && peers > DIALS_PER_SOURCE, begun: 0 }
     }
 
     /// The next one on the way to `peers`, of which `opened` are connected; None when all are
     /// begun, or when answers must come first.
-    pub(super) fn next(&mut self, peers: usize, opened: usize) -> Option<Action> {
+    pub(in crate::bench) fn next(&mut self, peers: usize, opened: usize) -> Option<Action> {
         if self.begun >= peers || self.begun - opened >= DIALS_MAX {
             return None;
         }
+        Some(self.dial())
+    }
+
+    /// One more, whatever has become of the others.
+    pub(in crate::bench) fn dial(&mut self) -> Action {
         let source = Ipv4Addr::new(127, 0, 0, 1 + (self.begun % SOURCES) as u8);
         let from = self.many_sources.then(|| (source, 0).into());
         self.begun += 1;
-        Some(Action::Connect { to: self.to, from, timeout: DIAL_TIMEOUT })
+        Action::Connect { to: self.to, from, timeout: DIAL_TIMEOUT }
     }
 }
 

@@ -1,0 +1,51 @@
+//! The wait phase: how long to sleep, and when not to. It decides nothing about what came.
+
+use super::Reactor;
+use super::listener::Listener;
+use super::udp::UdpSocket;
+use crate::handler::Handler;
+use crate::os::Os;
+use std::io;
+use std::time::{Duration, Instant};
+
+impl<O: Os> Reactor<O> {
+    pub(super) fn wait<H: Handler>(&mut self, handler: &mut H) -> io::Result<()> {
+        if self.next_action.is_none() {
+            let now = self.os.now();
+            self.next_action = handler.next_action(now);
+        }
+        let work = self.has_work();
+        let stop_reads = self.stopping.as_ref().is_some_and(|stop| !stop.finishing);
+        let awake = self.pace.stays_awake(|| self.os.now());
+        let timeout = if work || stop_reads || awake {
+            Some(Duration::ZERO)
+        } else {
+            let nearest = self.next_deadline(handler);
+            nearest.map(|deadline| deadline.saturating_duration_since(self.os.now()))
+        };
+        self.os.poll(&mut self.events, timeout)?;
+        self.quiet = self.events.is_empty() && !work;
+        Ok(())
+    }
+
+    /// True where waiting would delay something that can be done now.
+    fn has_work(&self) -> bool {
+        !self.readable.is_empty()
+            || !self.doomed.is_empty()
+            || self.pace.deadline().is_none() && self.has_writes()
+            || self.next_action.is_some()
+            || self.listeners.iter().any(Listener::wants_accept)
+            || self.udps.iter().any(UdpSocket::is_ready)
+    }
+
+    fn has_writes(&self) -> bool {
+        !self.writable.is_empty() || self.visiting.is_some() || self.flush_unfinished
+    }
+
+    fn next_deadline<H: Handler>(&self, handler: &H) -> Option<Instant> {
+        let pauses = self.listeners.iter().filter_map(Listener::deadline);
+        let stop = self.stopping.as_ref().and_then(|stop| stop.deadline);
+        let own = pauses.chain(self.timers.next()).chain(self.console_retry).chain(stop);
+        own.chain(self.pace.deadline()).chain(handler.next_deadline()).min()
+    }
+}
