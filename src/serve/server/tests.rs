@@ -219,6 +219,7 @@ fn whoever_is_to_say_the_secret_has_no_clock_but_that_one() {
     server.opened(PEER, Origin::Accepted((FAR, 1).into()), start);
     let mut chatter = Chatter { server, start };
     chatter.receive(1_000, b"ses");
+    assert_eq!(chatter.server.bounds.clocks.counts(), (0, 0));
     chatter.wait_until(29_000);
     assert_eq!(chatter.told(), "* say the secret: your first line\n");
     chatter.receive(29_000, b"sesame\n");
