@@ -64,6 +64,12 @@ pub enum CloseReason {
     /// It took no byte, or too few while it held others up, for the stall timeout while something
     /// was pending.
     Stalled,
+    /// It sent nothing for the idle timeout.
+    Idle,
+    /// A line of it had no end within the line timeout.
+    LineTimeout,
+    /// It went on saying more than it may.
+    Flood,
     /// All buffers together held too much, and of all connections this one was to go.
     Buffers,
     /// The operator showed it the door.
@@ -117,6 +123,9 @@ impl CloseReason {
             CloseReason::TooLong => "line too long",
             CloseReason::Lagged => "reading too slowly",
             CloseReason::Stalled => "took nothing of what was pending in time",
+            CloseReason::Idle => "sent nothing for too long",
+            CloseReason::LineTimeout => "a line was not ended in time",
+            CloseReason::Flood => "flooding",
             CloseReason::Buffers => "all buffers together are full",
             CloseReason::Kicked => "kicked",
             CloseReason::Banned => "banned",
@@ -363,7 +372,7 @@ pub trait Handler {
 
     /// read: asked before each recv. False holds the peer as [`Taken::hold`] does, before any byte
     /// is taken from the kernel, so that a held crowd costs no memory.
-    fn reads(&mut self, peer: PeerId) -> bool;
+    fn reads(&mut self, peer: PeerId, now: Instant) -> bool;
 
     /// read: bytes of the stream, in order. `bytes` starts with what was not consumed last time;
     /// its first `seen` bytes have been offered before (0 after a hold), so a search for a newline
@@ -407,8 +416,8 @@ pub trait Handler {
     /// cannot write to just now is offered again by itself when it can, so it need not be repeated.
     fn next_dirty(&mut self) -> Option<PeerId>;
 
-    /// act: the next wish, until none is left.
-    fn next_action(&mut self) -> Option<Action>;
+    /// wait and act: the next wish, until none is left.
+    fn next_action(&mut self, now: Instant) -> Option<Action>;
 
     /// flush: adds what this peer is owed to `slices`, as much as fits, oldest first. Adding
     /// nothing means that nothing is pending.

@@ -59,8 +59,12 @@ fn run(cli: &Cli, log: &LogQueue) -> Result<Outcome, Error> {
         Command::Serve(args) => {
             let (before, descriptors) = raise_descriptor_limit();
             let options = args.options(look, descriptors)?;
-            let (ipv6_only, send_buffer) = (args.ipv6_only(), args.send_buffer()?);
-            let settings = Settings { ipv6_only, send_buffer, ..Settings::default() };
+            let settings = Settings {
+                ipv6_only: args.ipv6_only(),
+                send_buffer: args.send_buffer()?,
+                user_timeout: args.user_timeout(),
+                ..Settings::default()
+            };
             let version = env!("CARGO_PKG_VERSION");
             log.say(&format!("reactor {version} on {}, pid {}", host_name(), std::process::id()));
             log::info!("descriptor limit {descriptors} (was {before})");

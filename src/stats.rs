@@ -7,6 +7,9 @@ pub struct Stats {
     pub turns: u64,
     /// The longest turn, from the end of its wait, in microseconds.
     pub turn_us_max: u64,
+    /// The longest that a connection stood ready to be read, in turns: 0 is read in the turn that
+    /// saw it become ready.
+    pub wait_turns_max: u64,
     /// Connections accepted.
     pub accepted: u64,
     /// accept calls that failed, but for `WouldBlock`.

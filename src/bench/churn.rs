@@ -148,7 +148,7 @@ impl Handler for Churn {
         self.actions.push_back(Action::HalfClose(peer));
     }
 
-    fn reads(&mut self, _: PeerId) -> bool {
+    fn reads(&mut self, _: PeerId, _: Instant) -> bool {
         true
     }
 
@@ -222,7 +222,7 @@ impl Handler for Churn {
         None
     }
 
-    fn next_action(&mut self) -> Option<Action> {
+    fn next_action(&mut self, _: Instant) -> Option<Action> {
         if let Some(action) = self.actions.pop_front() {
             return Some(action);
         }
@@ -261,14 +261,14 @@ mod tests {
     fn a_life_is_from_the_handshake_to_the_server_s_end() {
         let mut churn = churn(1);
         let start = churn.now;
-        assert!(matches!(churn.next_action(), Some(Action::Connect { from: Some(_), .. })));
-        assert_eq!(churn.next_action(), None, "one at a time");
+        assert!(matches!(churn.next_action(start), Some(Action::Connect { from: Some(_), .. })));
+        assert_eq!(churn.next_action(start), None, "one at a time");
         churn.opened(id(1), Origin::Dialed, start + MS);
-        assert_eq!(churn.next_action(), Some(Action::HalfClose(id(1))));
+        assert_eq!(churn.next_action(start), Some(Action::HalfClose(id(1))));
         churn.ended(id(1), b"", start + 4 * MS);
-        assert_eq!(churn.next_action(), Some(Action::Close(id(1), CloseReason::Done)));
+        assert_eq!(churn.next_action(start), Some(Action::Close(id(1), CloseReason::Done)));
         churn.closed(id(1), CloseReason::Done, start + 4 * MS);
-        assert!(matches!(churn.next_action(), Some(Action::Connect { .. })));
+        assert!(matches!(churn.next_action(start), Some(Action::Connect { .. })));
         assert!(churn.life.max().abs_diff(3_000_000) < 5_000 && churn.failed.is_empty());
         assert!(!churn.is_done());
         churn.expired(start + Duration::from_secs(1));
@@ -281,13 +281,13 @@ mod tests {
     fn a_server_that_never_ends_its_side_is_not_waited_for() {
         let mut churn = churn(1);
         let start = churn.now;
-        churn.next_action();
+        churn.next_action(start);
         churn.opened(id(1), Origin::Dialed, start);
-        churn.next_action();
+        churn.next_action(start);
         churn.expired(start + LIFE_MAX - MS);
         assert!(!churn.actions.iter().any(|action| matches!(action, Action::Close(..))));
         churn.expired(start + LIFE_MAX);
-        assert_eq!(churn.next_action(), Some(Action::Close(id(1), CloseReason::NotFlushed)));
+        assert_eq!(churn.next_action(start), Some(Action::Close(id(1), CloseReason::NotFlushed)));
         churn.closed(id(1), CloseReason::NotFlushed, start + LIFE_MAX);
         assert_eq!(churn.failed.values().sum::<u64>(), 1);
     }
@@ -297,11 +297,11 @@ mod tests {
         let mut churn = churn(2);
         let now = churn.now;
         for serial in 1..=3 {
-            assert!(churn.next_action().is_some());
+            assert!(churn.next_action(churn.now).is_some());
             churn.closed(id(serial), CloseReason::DialTimeout, now);
         }
         assert!(churn.is_done());
-        assert_eq!(churn.next_action(), None);
+        assert_eq!(churn.next_action(churn.now), None);
         let told = Failure::Told("tcp 127.0.0.1:7: connect: timed out".into());
         assert_eq!(churn.failure(), Some(told));
     }

@@ -135,7 +135,7 @@ impl Driven for Clients {
 impl Handler for Clients {
     fn opened(&mut self, _: PeerId, _: Origin, _: Instant) {}
 
-    fn reads(&mut self, _: PeerId) -> bool {
+    fn reads(&mut self, _: PeerId, _: Instant) -> bool {
         true
     }
 
@@ -201,7 +201,7 @@ impl Handler for Clients {
     }
 
     /// One burst a client, then it is the next one's turn.
-    fn next_action(&mut self) -> Option<Action> {
+    fn next_action(&mut self, _: Instant) -> Option<Action> {
         while let Some(client) = self.dirty.pop_front() {
             self.clients[client].queued = false;
             let mut bytes = Vec::new();
@@ -247,7 +247,7 @@ mod tests {
     /// What is sent now: socket and bytes.
     fn sent(clients: &mut Clients) -> Vec<(usize, Vec<u8>)> {
         let mut all = Vec::new();
-        while let Some(action) = clients.next_action() {
+        while let Some(action) = clients.next_action(Instant::now()) {
             let Action::SendTo { socket, bytes, stride, .. } = action else { panic!("{action:?}") };
             assert_eq!(stride, 32);
             all.push((socket, bytes));

@@ -481,6 +481,16 @@ impl Chat {
         }
     }
 
+    /// True until it has left, or was told to go.
+    pub fn is_here(&self, peer: PeerId) -> bool {
+        self.get(peer).is_some_and(Peer::is_member)
+    }
+
+    /// What holds now.
+    pub fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
     /// Bytes that a line's text may have.
     pub fn line_len_max(&self) -> usize {
         self.rules.line_len_max
@@ -527,6 +537,16 @@ impl Chat {
     #[cfg(test)]
     pub(crate) fn log_size(&self) -> usize {
         self.rooms.iter().map(|room| room.log.size()).max().unwrap_or(0)
+    }
+
+    /// The most that one peer takes here beside its outbox's text, in bytes: its place, its name
+    /// twice (here and in the register), its places in lists and counters.
+    #[cfg(test)]
+    pub(crate) fn peer_bytes() -> usize {
+        let name = size_of::<names::Name>() + 2 * 4 * names::NAME_LEN_MAX;
+        let counted = size_of::<(PeerId, u64)>();
+        let lists = size_of::<PeerId>() * 3 + size_of::<u32>();
+        size_of::<Option<Peer>>() + size_of::<peer::Outbox>() + 2 * name + lists + 2 * counted
     }
 
     fn get(&self, peer: PeerId) -> Option<&Peer> {

@@ -7,7 +7,7 @@ use crate::echo;
 use crate::handler::FOR_EVER;
 use crate::os::interfaces;
 use crate::reactor::Spin;
-use crate::serve::{self, ConsoleMode, Rules, Slow};
+use crate::serve::{self, ConsoleMode, FloodLimits, Rules, Slow};
 use crate::wire::{LINE_LEN_MAX, Protocol};
 use bytesize::ByteSize;
 use clap::{Args, ValueEnum, value_parser};
@@ -19,6 +19,13 @@ const UDP_RATE_MAX: i64 = 10_000_000;
 
 /// The largest `--send-buffer`: no system gives more.
 const SEND_BUFFER_MAX: usize = 1024 * 1024 * 1024;
+
+/// So much longer than `--stall-timeout` TCP itself waits (TCP_USER_TIMEOUT): its clock runs for a
+/// peer that reads nothing too, and ours, which tells why, must be the first.
+const USER_TIMEOUT_MARGIN: Duration = Duration::from_secs(60);
+
+/// The option takes milliseconds in 32 bits.
+const USER_TIMEOUT_MOST: Duration = Duration::from_secs(24 * 3600);
 
 /// `reactor serve`.
 #[derive(Debug, Args)]
@@ -59,6 +66,17 @@ pub struct ServeArgs {
     /// Close who takes nothing of what is pending for so long.
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = parse_duration)]
     stall_timeout: Duration,
+    /// Close who sends nothing for so long; 0s: nobody.
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = parse_duration)]
+    idle_timeout: Duration,
+    /// Close whose line has no end so long after its first byte (chat and lines).
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = parse_duration)]
+    line_timeout: Duration,
+    /// How long a stop waits for peers to take what they are owed.
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_duration)]
+    stop_timeout: Duration,
+    #[command(flatten)]
+    flood: FloodArgs,
     /// Log of each room, at least four of the longest messages.
     #[arg(long, value_name = "BYTES", default_value_t = ByteSize::b(serve::LOG_BYTES as u64))]
     log_bytes: ByteSize,
@@ -88,6 +106,27 @@ pub struct ServeArgs {
     admission: AdmissionArgs,
     #[command(flatten)]
     family: FamilyArgs,
+}
+
+/// What one peer may say.
+#[derive(Debug, Args)]
+struct FloodArgs {
+    /// Messages a second that one peer may say before it is read more slowly; 0 for no limit.
+    #[arg(long, value_name = "N", default_value_t = FloodLimits::default().messages_rate)]
+    messages_rate: u32,
+    /// Messages at once, after a silence.
+    #[arg(long, value_name = "N", default_value_t = FloodLimits::default().messages_burst)]
+    #[arg(value_parser = value_parser!(u32).range(1..))]
+    messages_burst: u32,
+    /// Bytes a second that one peer may say; 0 for no limit.
+    #[arg(long, value_name = "BYTES", default_value_t = ByteSize::b(FloodLimits::default().bytes_rate))]
+    bytes_rate: ByteSize,
+    /// Bytes at once, after a silence.
+    #[arg(long, value_name = "BYTES", default_value_t = ByteSize::b(FloodLimits::default().bytes_burst))]
+    bytes_burst: ByteSize,
+    /// These limits are for peers of this host too.
+    #[arg(long)]
+    flood_loopback: bool,
 }
 
 /// `--slow`.
@@ -129,6 +168,11 @@ impl ServeArgs {
         })
     }
 
+    /// How long TCP waits for a peer that does not answer: longer than the loop's own clock.
+    pub fn user_timeout(&self) -> Duration {
+        self.stall_timeout.saturating_add(USER_TIMEOUT_MARGIN).min(USER_TIMEOUT_MOST)
+    }
+
     /// This machine's addresses that a socket on all of them can be reached at.
     fn reachable_at(&self) -> Vec<IpAddr> {
         let addresses = interfaces::addresses().into_iter();
@@ -150,6 +194,9 @@ impl ServeArgs {
         }
         if self.stall_timeout.is_zero() {
             return Err(Error::Usage("--stall-timeout: longer than 0".into()));
+        }
+        if self.line_timeout.is_zero() {
+            return Err(Error::Usage("--line-timeout: longer than 0".into()));
         }
         let buffers_total = usize::try_from(self.buffers_total.as_u64()).unwrap_or(usize::MAX);
         let least = serve::buffers_least(line_len_max);
@@ -206,6 +253,16 @@ impl ServeArgs {
                 stall_timeout: self.stall_timeout.min(FOR_EVER),
             },
             buffers_total,
+            idle_timeout: Some(self.idle_timeout.min(FOR_EVER)).filter(|time| !time.is_zero()),
+            line_timeout: self.line_timeout.min(FOR_EVER),
+            flood: FloodLimits {
+                messages_rate: self.flood.messages_rate,
+                messages_burst: self.flood.messages_burst,
+                bytes_rate: self.flood.bytes_rate.as_u64(),
+                bytes_burst: self.flood.bytes_burst.as_u64(),
+                loopback: self.flood.flood_loopback,
+            },
+            stop_timeout: self.stop_timeout.min(FOR_EVER),
             spin: self.spin.unwrap_or_default(),
             gather: self.gather,
             admission: self.admission.admission(descriptors)?,

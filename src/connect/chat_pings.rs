@@ -202,7 +202,7 @@ impl Handler for ChatPings {
     }
 
     /// stdin is left alone.
-    fn reads(&mut self, peer: PeerId) -> bool {
+    fn reads(&mut self, peer: PeerId, _: Instant) -> bool {
         let link = Some(peer) == self.link.peer();
         self.link_held = link && self.screen.is_full();
         link && !self.link_held
@@ -300,7 +300,7 @@ impl Handler for ChatPings {
         self.link.peer().filter(|_| std::mem::take(&mut self.up_is_new))
     }
 
-    fn next_action(&mut self) -> Option<Action> {
+    fn next_action(&mut self, _: Instant) -> Option<Action> {
         self.actions.pop_front()
     }
 

@@ -16,7 +16,7 @@ use mio::{Events, Interest, Poll};
 use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGWINCH};
 use signal_hook::low_level::emulate_default_handler;
 use signal_hook_mio::v1_0::Signals;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd;
@@ -31,6 +31,13 @@ const EVENTS_MAX: usize = 1_024;
 /// the greatest number is the system's maximum; 128 (mio's own) cost a burst of 500 a second.
 const BACKLOG: i32 = i32::MAX;
 
+/// The first keep-alive probe comes after so long a silence: half of the shortest time after which
+/// common NATs and firewalls forget a silent connection (120 s and more), so it keeps them, too.
+const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
+
+/// The next ones, while none is answered. How many there are TCP_USER_TIMEOUT decides.
+const KEEPALIVE_EVERY: Duration = Duration::from_secs(10);
+
 /// Both directions, once: `reregister` costs a system call, an event that nobody needs costs little.
 /// On Linux urgent data too: a recv stops short at their mark, and nothing else tells why.
 #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -39,7 +46,7 @@ const BOTH: Interest = Interest::READABLE.add(Interest::WRITABLE).add(Interest::
 const BOTH: Interest = Interest::READABLE.add(Interest::WRITABLE);
 
 /// What holds for every socket that a [`MioOs`] makes.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Settings {
     /// `[::]` does not take IPv4 as well (IPV6_V6ONLY, ipv6(7)).
     pub ipv6_only: bool,
@@ -47,8 +54,22 @@ pub struct Settings {
     /// bookkeeping and lowers it to `net.core.wmem_max`. 0 leaves it to the system, which lets it
     /// grow (`net.ipv4.tcp_wmem`, 4 MiB).
     pub send_buffer: usize,
+    /// TCP_USER_TIMEOUT, tcp(7): how long what is sent, or a keep-alive probe, may stay without an
+    /// answer until the kernel gives the connection up; whole milliseconds. Linux counts the time
+    /// in which a peer reads nothing too.
+    pub user_timeout: Duration,
     /// How multicast leaves a UDP socket.
     pub multicast: Multicast,
+}
+
+impl Default for Settings {
+    /// Five minutes without an answer: longer than a server holds a talker, and a third of the time
+    /// in which TCP gives up by itself.
+    fn default() -> Self {
+        let user_timeout = Duration::from_secs(300);
+        let multicast = Multicast::default();
+        Settings { ipv6_only: false, send_buffer: 0, user_timeout, multicast }
+    }
 }
 
 /// The real system.
@@ -88,6 +109,18 @@ impl MioOs {
             told: 0,
             poll,
         })
+    }
+}
+
+impl MioOs {
+    /// A peer that vanished without a FIN is noticed: while it is silent by keep-alive probes, while
+    /// it is owed something by its not answering.
+    fn notice_dead_peers(&self, socket: SockRef<'_>) -> io::Result<()> {
+        let probes = TcpKeepalive::new().with_time(KEEPALIVE_AFTER).with_interval(KEEPALIVE_EVERY);
+        socket.set_tcp_keepalive(&probes)?;
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        socket.set_tcp_user_timeout(Some(self.settings.user_timeout))?;
+        Ok(())
     }
 }
 
@@ -198,6 +231,7 @@ impl Os for MioOs {
             // Accepted sockets have it from their listener: one call instead of one each.
             socket.set_send_buffer_size(self.settings.send_buffer)?;
         }
+        self.notice_dead_peers(SockRef::from(&socket))?; // inherited too
         socket.bind(&at.into())?;
         socket.listen(BACKLOG)?;
         socket.set_nonblocking(true)?;
@@ -239,6 +273,7 @@ impl Os for MioOs {
             None => TcpStream::connect(to)?,
         };
         socket.set_nodelay(true)?;
+        self.notice_dead_peers(SockRef::from(&socket))?;
         self.poll.registry().register(&mut socket, encode(source_of(peer)), BOTH)?;
         Ok(Stream::Tcp(socket))
     }

@@ -2,9 +2,11 @@
 //! not tell again.
 
 use super::Reactor;
-use super::conn::{Input, Output, Phase};
+use super::conn::{Conn, Ending, Input, Kept, Output, Phase};
+use super::stalls::Stall;
 use crate::handler::{CloseReason, PeerId};
 use crate::os::{Os, Source};
+use std::time::Instant;
 
 /// What the loop knows of a source, for the invariant that no edge is lost.
 #[derive(Clone, Copy, Debug)]
@@ -88,6 +90,16 @@ impl<O: Os> Reactor<O> {
         let console = self.conns.iter().find(|(_, conn)| conn.console);
         let kept = console.and_then(|(_, conn)| conn.kept());
         self.kept_bytes - kept.map_or(0, |kept| kept.bytes.capacity())
+    }
+
+    /// The most that one connection takes here beside its buffers, in bytes: all of it at once. A
+    /// place in an ordered set or map is counted twice, for its nodes may be half empty.
+    pub(crate) fn peer_bytes() -> usize {
+        let conn = size_of::<Conn<O::Stream>>() + size_of::<Kept>() + size_of::<Ending>();
+        let timers = size_of::<(Instant, PeerId)>() * 2;
+        let clock = size_of::<(PeerId, Stall)>();
+        let lists = size_of::<PeerId>() * 2; // readable, writable
+        conn + lists + 2 * (timers + clock)
     }
 
     /// Who is closed by the next sweep, and why.

@@ -35,6 +35,20 @@ impl Default for Limits {
     }
 }
 
+/// Ends that the operator should hear of are warnings; the others are daily life.
+pub(super) fn level_of(why: CloseReason) -> log::Level {
+    match why {
+        CloseReason::TooLong
+        | CloseReason::Lagged
+        | CloseReason::Stalled
+        | CloseReason::Buffers
+        | CloseReason::LineTimeout
+        | CloseReason::Flood
+        | CloseReason::NotFlushed => log::Level::Warn,
+        _ => log::Level::Info,
+    }
+}
+
 impl<O: Os> Reactor<O> {
     /// Other limits, from now on. A clock that runs keeps the timer that it has.
     pub fn set_limits(&mut self, limits: Limits) {

@@ -22,6 +22,7 @@ mod limits;
 mod listener;
 mod pace;
 mod read;
+mod ready;
 mod stalls;
 mod stop;
 mod terminal;
@@ -37,10 +38,12 @@ use crate::timers::Timers;
 pub use budgets::Budgets;
 use conn::{Conn, Ending, Output, Phase};
 pub use console::CONSOLE_RETRY_MS;
+use limits::level_of;
 pub use limits::{BUFFERS_TOTAL, Limits, STALL_TIMEOUT};
 use listener::Listener;
 use pace::Pace;
 pub use pace::{SPIN_AUTO, Spin};
+use ready::ReadyList;
 use slab::Slab;
 use stalls::Stalls;
 use std::collections::VecDeque;
@@ -79,7 +82,7 @@ pub struct Reactor<O: Os> {
     /// Taken when the first datagram comes.
     batch: Option<Box<Batch>>,
     /// Connections that the read phase has something to do for. May name ones that are gone.
-    readable: VecDeque<PeerId>,
+    readable: ReadyList,
     /// Connections to try writing to, whatever the handler says. May name ones that are gone.
     writable: VecDeque<PeerId>,
     /// In the middle of its flush when the budget ran out.
@@ -111,18 +114,6 @@ pub struct Reactor<O: Os> {
     stats: Stats,
 }
 
-/// Ends that the operator should hear of are warnings; the others are daily life.
-fn level_of(why: CloseReason) -> log::Level {
-    match why {
-        CloseReason::TooLong
-        | CloseReason::Lagged
-        | CloseReason::Stalled
-        | CloseReason::Buffers
-        | CloseReason::NotFlushed => log::Level::Warn,
-        _ => log::Level::Info,
-    }
-}
-
 impl<O: Os> Reactor<O> {
     /// An idle loop. `log` is drained to the system's stderr as it takes it.
     pub fn new(os: O, log: LogQueue) -> Self {
@@ -143,7 +134,7 @@ impl<O: Os> Reactor<O> {
             pace: Pace::default(),
             scratch: vec![0; budgets.scratch_bytes].into_boxed_slice(),
             batch: None,
-            readable: VecDeque::new(),
+            readable: ReadyList::default(),
             writable: VecDeque::new(),
             visiting: None,
             flush_unfinished: false,
@@ -325,7 +316,7 @@ impl<O: Os> Reactor<O> {
     fn act<H: Handler>(&mut self, handler: &mut H) {
         let now = self.os.now();
         for _ in 0..self.budgets.actions {
-            let Some(action) = self.next_action.take().or_else(|| handler.next_action()) else {
+            let Some(action) = self.next_action.take().or_else(|| handler.next_action(now)) else {
                 break;
             };
             match action {
@@ -480,7 +471,7 @@ impl<O: Os> Reactor<O> {
             && !conn.in_readable
         {
             conn.in_readable = true;
-            self.readable.push_back(peer);
+            self.readable.push(peer, self.stats.turns);
         }
     }
 

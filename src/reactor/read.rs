@@ -24,7 +24,7 @@ impl<O: Os> Reactor<O> {
     pub(super) fn read<H: Handler>(&mut self, handler: &mut H) {
         self.read_datagrams(handler);
         for _ in 0..self.budgets.reads.min(self.readable.len()) {
-            let Some(peer) = self.readable.pop_front() else { break };
+            let Some((peer, waited)) = self.readable.pop(self.stats.turns) else { break };
             let Some(conn) = self.conn(peer) else { continue };
             conn.in_readable = false;
             match conn.phase() {
@@ -33,6 +33,7 @@ impl<O: Os> Reactor<O> {
                 Phase::Draining(_) => self.drain(peer),
                 Phase::Flushing(_) | Phase::Doomed(_) => {}
             }
+            self.stats.wait_turns_max = self.stats.wait_turns_max.max(waited);
             self.queue_read(peer);
             if self.is_over_total(handler) {
                 break; // the sweep makes room first
@@ -52,7 +53,7 @@ impl<O: Os> Reactor<O> {
         if conn.input == Input::AtEnd {
             return self.end_input(peer, handler, now);
         }
-        if !handler.reads(peer) {
+        if !handler.reads(peer, now) {
             conn.hold();
             return;
         }

@@ -111,12 +111,13 @@ impl Server {
             self.closes.iter().map(|(why, count)| format!("{why} {count}")).collect();
         for line in [
             format!(
-                "peers {} (accepted {}, closed {}), turns {}, longest turn {} us",
+                "peers {} (accepted {}, closed {}), turns {}, longest turn {} us, longest wait {} turns",
                 self.gate.connections(),
                 stats.accepted,
                 stats.closed,
                 stats.turns,
-                stats.turn_us_max
+                stats.turn_us_max,
+                stats.wait_turns_max
             ),
             format!(
                 "messages said {}, delivered {}, missed {}, private not delivered {}, notices lost {}",
@@ -130,7 +131,10 @@ impl Server {
                 "bytes in {}, out {}; receives {}, sends {}, blocked {}",
                 stats.bytes_in, stats.bytes_out, stats.recvs, stats.sends, stats.sends_blocked
             ),
-            format!("behind: {slow} peers, at most {lag} messages"),
+            format!(
+                "behind: {slow} peers, at most {lag} messages; throttled {}",
+                self.bounds.flood.throttled
+            ),
             stats.datagrams(),
             self.tell_datagrams(),
             format!(
@@ -142,14 +146,19 @@ impl Server {
         }
     }
 
-    /// The limits as they are now, one line each: a name of `/limits` and its value.
+    /// The limits as they are now, one line each: a name of `/limits` and its value; and what memory
+    /// they come to.
     fn limits(&self) -> Vec<String> {
         let crowd = &self.gate.crowd;
+        let [idle, line] = self.timeouts();
         let own = [
             format!("buffers-total {}", self.buffers_total),
             format!("peers-max {}", crowd.peers_max),
             format!("peers-per-address-max {}", crowd.per_address_max),
             format!("connect-rate {}", crowd.connect_rate),
+            idle,
+            line,
+            self.ceiling().to_string(),
         ];
         self.chat.limits().into_iter().chain(own).collect()
     }

@@ -64,7 +64,7 @@ impl Server {
     /// An accepted connection comes in, or is asked for the secret, or is refused.
     pub(super) fn let_in(&mut self, peer: PeerId, from: IpAddr, now: Instant) {
         match self.gate.knock(peer, from, now) {
-            Entry::In => self.chat.join(peer),
+            Entry::In => self.join(peer, now),
             Entry::Secret => {
                 self.chat.keep_outside(peer);
                 self.chat.tell(peer, format_args!("say the secret: your first line"));
@@ -72,6 +72,12 @@ impl Server {
             Entry::Refused(why) => self.chat.refuse(peer, why, format_args!("{}", last_word(why))),
             Entry::Shut(why) => self.actions.push_back(Action::Close(peer, why)),
         }
+    }
+
+    /// A peer is inside. Its clocks begin here: before, the time for the secret bounds it.
+    fn join(&mut self, peer: PeerId, now: Instant) {
+        self.chat.join(peer);
+        self.bounds.clocks.heard(peer, now);
     }
 
     /// Bytes of a peer that is to say the secret; what follows it is its stream, in the same read
@@ -91,7 +97,7 @@ impl Server {
             };
             match heard {
                 Heard::Right => {
-                    self.chat.join(peer);
+                    self.join(peer, now);
                     let consumed = lines.consumed();
                     if consumed == bytes.len() {
                         break;

@@ -1,19 +1,26 @@
 //! `reactor serve`: TCP chat and UDP echo in one process.
 
+mod bounds;
+mod clocks;
 mod console;
 mod desk;
 mod door;
+mod flood;
 mod gate;
+mod memory;
 mod operator;
 mod server;
 
 pub use crate::address::Group;
 pub use crate::chat::{LOG_BYTES, Rules, Slow, line_len_limit};
 pub use crate::reactor::{BUFFERS_TOTAL, STALL_TIMEOUT};
+pub use clocks::LINE_TIMEOUT;
 pub use console::ConsoleMode;
+pub use flood::FloodLimits;
 pub use gate::access::{self, Access, Rule, Verdict};
 pub use gate::sources::{CONNECT_RATE_MAX, Crowd};
 pub use gate::{Admission, SECRET_TRIES, SECRET_WITHIN};
+pub use memory::PEER_BYTES;
 pub use server::{STOP_WITHIN, Server};
 
 use crate::echo;
@@ -51,6 +58,14 @@ pub struct Options {
     /// What the kept input and the outboxes of all peers may hold together, in bytes; at least
     /// [`buffers_least`] of the rules' `line_len_max`.
     pub buffers_total: usize,
+    /// Who sends nothing for so long is closed; none: nobody is.
+    pub idle_timeout: Option<Duration>,
+    /// A line must be complete so long after its first byte (`chat` and `lines`).
+    pub line_timeout: Duration,
+    /// How much one peer may say.
+    pub flood: FloodLimits,
+    /// How long a stop waits for peers to take what they are owed.
+    pub stop_timeout: Duration,
     /// Whether the loop looks again before it sleeps.
     pub spin: Spin,
     /// How long what came in may wait for more before it is passed on; zero: not at all.
@@ -122,8 +137,9 @@ fn group_hint(error: &io::Error) -> &'static str {
     }
 }
 
-/// Binds everything, tells where, and serves until a stop is complete. The `listening` lines go to
-/// `log` whatever its level: `listening TRANSPORT ADDRESS SERVICE`, for scripts too.
+/// Binds everything, tells where, and serves until a stop is complete. What memory peers may take
+/// and the `listening` lines go to `log` whatever its level; these are `listening TRANSPORT ADDRESS
+/// SERVICE`, for scripts too.
 pub fn run<O: Os>(mut os: O, options: &Options, log: &LogQueue) -> Result<(), Error> {
     let mut server = Server::new(options);
     server.shows_log(log);
@@ -132,6 +148,7 @@ pub fn run<O: Os>(mut os: O, options: &Options, log: &LogQueue) -> Result<(), Er
     let &Options { rules: Rules { stall_timeout, .. }, buffers_total, .. } = options;
     reactor.set_limits(Limits { stall_timeout, buffers_total });
     reactor.pace_by(options.spin, options.gather);
+    log.say(&server.ceiling().to_string());
     for &at in &options.tcp {
         let bind = |source| Error::Bind { transport: "tcp", at, source };
         let bound = reactor.listen(at).map_err(bind)?;
@@ -153,6 +170,7 @@ pub fn run<O: Os>(mut os: O, options: &Options, log: &LogQueue) -> Result<(), Er
         log::warn!("stdin and stdout: {error}; going on without a console");
     }
     reactor.run(&mut server)?;
+    server.tell_cut();
     let stats = reactor.report();
     log::info!("stopped: {stats:?}");
     if !options.udp.is_empty() {

@@ -2,6 +2,7 @@
 //! and the signals.
 
 use super::Options;
+use super::bounds::Bounds;
 use super::console::Console;
 use super::gate::Gate;
 use crate::chat::{Chat, Rules, Said};
@@ -11,16 +12,11 @@ use crate::handler::{
 };
 use crate::log_queue::LogQueue;
 use crate::stats::Stats;
-use crate::timers::Timers;
 use crate::wire::{self, Lines, Protocol};
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
-
-/// How long a text may stand without a newline until its sender is told that chat wants lines.
-/// Nobody pauses so long in the middle of a paste; who waits for an answer does.
-const NEWLINE_HINT_AFTER: Duration = Duration::from_secs(2);
 
 /// How long a peer that ended its input has to take what it is still owed.
 const LEAVE_FLUSH: Duration = Duration::from_secs(5);
@@ -28,7 +24,8 @@ const LEAVE_FLUSH: Duration = Duration::from_secs(5);
 /// How long a stop waits for the operator's stdout.
 const CONSOLE_FLUSH: Duration = Duration::from_millis(500);
 
-/// How long a stop waits for the peers to take what they are owed.
+/// How long a stop waits for the peers to take what they are owed: `--stop-timeout`, shorter than
+/// what service managers give before they kill (10 s and more).
 pub const STOP_WITHIN: Duration = Duration::from_secs(5);
 
 /// The program of `reactor serve`.
@@ -45,29 +42,16 @@ pub struct Server {
     /// Where it listens for connections.
     pub(super) listening: Vec<SocketAddr>,
     pub(super) console: Option<Console>,
-    /// Peers (chat) with a text that no newline has ended.
-    unfinished: BTreeMap<PeerId, Hint>,
-    /// When those are to be told.
-    hints: Timers<PeerId>,
+    /// Limits on single peers, and on all of them together.
+    pub(super) bounds: Bounds,
     pub(super) actions: VecDeque<Action>,
     pub(super) stopping: bool,
-    /// Where peers come from stands there, beside the chat, which knows no addresses.
+    /// Who may come in, who is there, and from where: the chat knows no addresses.
     pub(super) gate: Gate,
     /// `/drain` was said: no new peers, and the end comes with the last one's.
     pub(super) draining: bool,
     /// Ends by reason.
     pub(super) closes: BTreeMap<&'static str, u64>,
-}
-
-/// The hint `no newline yet` for one peer: given once in its life.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Hint {
-    /// The deadline that is armed, and the one that counts: a newer text moves only that.
-    Due {
-        armed: Instant,
-        at: Instant,
-    },
-    Given,
 }
 
 impl Server {
@@ -83,8 +67,7 @@ impl Server {
             log: LogQueue::new(),
             listening: Vec::new(),
             console: None,
-            unfinished: BTreeMap::new(),
-            hints: Timers::new(),
+            bounds: Bounds::new(options),
             actions: VecDeque::new(),
             stopping: false,
             gate: Gate::new(&options.admission),
@@ -119,6 +102,12 @@ impl Server {
         self.echo.counts()
     }
 
+    /// The most that one peer takes here and in the chat beside its buffers, in bytes.
+    #[cfg(test)]
+    pub(crate) fn peer_bytes() -> usize {
+        Chat::peer_bytes() + Bounds::peer_bytes() + Gate::peer_bytes()
+    }
+
     /// How many peers ended for this reason.
     #[cfg(test)]
     pub(crate) fn closed_for(&self, why: CloseReason) -> u64 {
@@ -133,15 +122,19 @@ impl Server {
 
     fn receive_lines(&mut self, peer: PeerId, bytes: &[u8], seen: usize, now: Instant) -> Taken {
         let mut lines = Lines::new(bytes, seen, self.chat.line_len_max());
+        let limited = self.is_limited(peer);
         while let Some(line) = lines.next() {
             let said = match line {
-                Ok(line) => self.say(peer, line, now),
+                Ok(line) => self.say_if_allowed(peer, line, limited, now),
                 Err(wire::TooLong) => Said::TooLong,
             };
             match (said, line) {
                 (Said::Hold, Ok(line)) => {
                     lines.put_back(line);
-                    return Taken { consumed: lines.consumed(), hold: self.holds(peer) };
+                    // That line is whole; what stands behind it begins when it is read again.
+                    self.bounds.clocks.note_line(peer, false, false, now);
+                    let hold = self.holds(peer, now);
+                    return Taken { consumed: lines.consumed(), hold };
                 }
                 (Said::TooLong, _) => {
                     self.refuse_too_long(peer);
@@ -151,9 +144,7 @@ impl Server {
             }
         }
         let consumed = lines.consumed();
-        if self.protocol == Protocol::Chat {
-            self.note_unfinished(peer, consumed < bytes.len(), consumed > 0, now);
-        }
+        self.bounds.clocks.note_line(peer, consumed < bytes.len(), consumed > 0, now);
         Taken { consumed, hold: false }
     }
 
@@ -165,17 +156,22 @@ impl Server {
         seen: usize,
         now: Instant,
     ) -> Taken {
+        self.bounds.clocks.heard(peer, now);
         match self.protocol {
             Protocol::Chat | Protocol::Lines => self.receive_lines(peer, bytes, seen, now),
-            Protocol::Raw => match self.chat.say(peer, bytes, now) {
-                Said::Hold => Taken { consumed: 0, hold: self.chat.holds(peer) },
-                Said::Yes | Said::TooLong => Taken { consumed: bytes.len(), hold: false },
-            },
+            Protocol::Raw => {
+                let limited = self.is_limited(peer);
+                match self.say_if_allowed(peer, bytes, limited, now) {
+                    Said::Hold => Taken { consumed: 0, hold: self.holds(peer, now) },
+                    Said::Yes | Said::TooLong => Taken { consumed: bytes.len(), hold: false },
+                }
+            }
         }
     }
 
     /// A peer has ended its input: it is owed what was said until now, then the end.
     fn leave(&mut self, peer: PeerId) -> bool {
+        self.bounds.clocks.forget(peer);
         self.chat.leave(peer, None);
         let why = CloseReason::Left;
         self.actions.push_back(Action::Finish { peer, why, within: LEAVE_FLUSH });
@@ -183,7 +179,7 @@ impl Server {
     }
 
     /// One line, with or without its ending.
-    fn say(&mut self, peer: PeerId, line: &[u8], now: Instant) -> Said {
+    pub(super) fn say(&mut self, peer: PeerId, line: &[u8], now: Instant) -> Said {
         match self.protocol {
             Protocol::Chat => match wire::text(line) {
                 [] => Said::Yes, // an empty line says nothing
@@ -196,38 +192,8 @@ impl Server {
     fn refuse_too_long(&mut self, peer: PeerId) {
         let len_max = self.chat.line_len_max();
         let last_words = format_args!("line too long: at most {len_max} bytes");
+        self.bounds.clocks.forget(peer);
         self.chat.close(peer, CloseReason::TooLong, last_words);
-    }
-
-    /// Whether a peer is not to be read now. Then its line may not be finished because of us: that
-    /// clock stands still.
-    fn holds(&mut self, peer: PeerId) -> bool {
-        let holds = self.chat.holds(peer);
-        if holds && let Some(&Hint::Due { armed, .. }) = self.unfinished.get(&peer) {
-            self.unfinished.remove(&peer);
-            self.hints.disarm(armed, peer);
-        }
-        holds
-    }
-
-    /// `anew`: the unfinished text began in this read.
-    fn note_unfinished(&mut self, peer: PeerId, unfinished: bool, anew: bool, now: Instant) {
-        if !unfinished && self.unfinished.is_empty() {
-            return;
-        }
-        let due = now + NEWLINE_HINT_AFTER;
-        match self.unfinished.get_mut(&peer) {
-            None if unfinished => {
-                self.unfinished.insert(peer, Hint::Due { armed: due, at: due });
-                self.hints.arm(due, peer);
-            }
-            Some(&mut Hint::Due { armed, .. }) if !unfinished => {
-                self.unfinished.remove(&peer);
-                self.hints.disarm(armed, peer);
-            }
-            Some(Hint::Due { at, .. }) if anew => *at = due,
-            _ => {}
-        }
     }
 
     /// Peers whose address fits.
@@ -235,21 +201,23 @@ impl Server {
         self.gate.slots_in(fits).filter_map(|slot| self.chat.id_of(slot)).collect()
     }
 
-    fn is_console(&self, peer: PeerId) -> bool {
+    pub(super) fn is_console(&self, peer: PeerId) -> bool {
         self.console.as_ref().is_some_and(|console| console.peer == peer)
     }
 
     /// The first time: everybody is told and gets what is pending; again: at once.
     pub(super) fn stop(&mut self, cause: &str) {
-        let within = if self.stopping { Duration::ZERO } else { STOP_WITHIN };
+        let within = if self.stopping { Duration::ZERO } else { self.bounds.stop_timeout };
         if !self.stopping {
             log::info!("stopping: {cause}");
             self.chat.tell_all("the server is stopping");
+            self.lift_bounds();
             // A stdout that nobody reads must not hold the stop up.
             if let Some(console) = &mut self.console {
                 console.seat.screen.hide();
                 let (peer, why) = (console.peer, CloseReason::Stopping);
-                self.actions.push_back(Action::Finish { peer, why, within: CONSOLE_FLUSH });
+                let within = within.min(CONSOLE_FLUSH);
+                self.actions.push_back(Action::Finish { peer, why, within });
             }
         }
         self.stopping = true;
@@ -273,9 +241,9 @@ impl Handler for Server {
         self.show_status();
     }
 
-    fn reads(&mut self, peer: PeerId) -> bool {
+    fn reads(&mut self, peer: PeerId, now: Instant) -> bool {
         self.gate.is_outside(peer)
-            || !self.holds(peer) && (!self.is_console(peer) || self.takes_keys())
+            || !self.holds(peer, now) && (!self.is_console(peer) || self.takes_keys())
     }
 
     fn received(&mut self, peer: PeerId, bytes: &[u8], seen: usize, now: Instant) -> Taken {
@@ -318,10 +286,8 @@ impl Handler for Server {
     }
 
     fn closed(&mut self, peer: PeerId, why: CloseReason, now: Instant) {
+        self.note_end(peer, why);
         self.chat.gone(peer);
-        if let Some(Hint::Due { armed, .. }) = self.unfinished.remove(&peer) {
-            self.hints.disarm(armed, peer);
-        }
         if self.is_console(peer) {
             self.console = None;
             if let CloseReason::Failed(..) = why
@@ -357,24 +323,13 @@ impl Handler for Server {
             self.chat.expired(now);
         }
         self.expire_secrets(now);
-        while let Some(peer) = self.hints.expire(now) {
-            let hint = self.unfinished.insert(peer, Hint::Given);
-            if let Some(Hint::Due { at, .. }) = hint
-                && at > now
-            {
-                self.unfinished.insert(peer, Hint::Due { armed: at, at });
-                self.hints.arm(at, peer);
-                continue;
-            }
-            let hint = "no newline yet: end the line, or ask for --protocol raw";
-            self.chat.tell(peer, format_args!("{hint}"));
-        }
+        self.expire_bounds(now);
     }
 
     fn next_deadline(&self) -> Option<Instant> {
         // A line that was logged behind the last look is shown at once: its moment is past.
         let shown = self.console.as_ref().and_then(|console| console.seat.shows_at());
-        let own = self.hints.next().into_iter().chain(shown).chain(self.gate.next_deadline());
+        let own = self.bounds.next().into_iter().chain(shown).chain(self.gate.next_deadline());
         own.chain(self.chat.next_deadline()).min()
     }
 
@@ -401,8 +356,12 @@ impl Handler for Server {
         self.chat.next_dirty()
     }
 
-    fn next_action(&mut self) -> Option<Action> {
-        self.actions.pop_front().or_else(|| self.chat.next_action())
+    fn next_action(&mut self, now: Instant) -> Option<Action> {
+        let action = self.actions.pop_front().or_else(|| self.chat.next_action());
+        if let Some(Action::Resume(peer)) = action {
+            self.bounds.clocks.set_running(peer, true, now);
+        }
+        action
     }
 
     fn pending<'a>(&'a mut self, peer: PeerId, slices: &mut Slices<'a>) {

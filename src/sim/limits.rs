@@ -9,6 +9,7 @@ use crate::handler::{
 };
 use crate::log_queue::LogQueue;
 use crate::reactor::{Limits, Reactor};
+use crate::serve::{PEER_BYTES, Server};
 use crate::stats::Stats;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -35,7 +36,7 @@ impl Handler for Keeper {
         self.opened.push(peer);
     }
 
-    fn reads(&mut self, _: PeerId) -> bool {
+    fn reads(&mut self, _: PeerId, _: Instant) -> bool {
         true
     }
 
@@ -69,7 +70,7 @@ impl Handler for Keeper {
         self.dirty.pop_front()
     }
 
-    fn next_action(&mut self) -> Option<Action> {
+    fn next_action(&mut self, _: Instant) -> Option<Action> {
         self.actions.pop_front()
     }
 
@@ -236,4 +237,13 @@ fn where_nobody_can_be_closed_reading_goes_on() {
     assert_eq!(world.closed(), [(reader, CloseReason::Buffers)], "all that it could do");
     world.run_for(STALL_TIMEOUT);
     assert!(world.reactor.os_mut().idle_forever(), "and it does not spin");
+}
+
+/// The ceiling that is told at the start counts so much for each; a vector that grows may be half
+/// empty.
+#[test]
+fn a_peer_takes_no_more_than_what_the_ceiling_counts() {
+    let bytes = Reactor::<SimOs>::peer_bytes() + Server::peer_bytes();
+    assert!(bytes <= PEER_BYTES, "{bytes} bytes");
+    assert!(bytes >= PEER_BYTES / 2, "{bytes} bytes: the ceiling is too high");
 }

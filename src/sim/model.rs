@@ -187,11 +187,24 @@ impl Client {
         let known = notice.ends_with(" joined")
             || notice.ends_with(" left")
             || notice.contains(" is now n")
-            || ["you are n", "pong", "rooms: #", "#", "not delivered: ", "nobody is called "]
-                .iter()
-                .any(|start| notice.starts_with(start))
-            || ["the server is stopping", "kicked: out", "closed: reading too slowly"]
-                .contains(&notice)
+            || [
+                "you are n",
+                "pong",
+                "rooms: #",
+                "#",
+                "not delivered: ",
+                "nobody is called ",
+                "slow down: ",
+            ]
+            .iter()
+            .any(|start| notice.starts_with(start))
+            || [
+                "the server is stopping",
+                "kicked: out",
+                "closed: reading too slowly",
+                "closed: flooding",
+            ]
+            .contains(&notice)
             || notice.ends_with(" already");
         if known { Ok(()) } else { Err(format!("an unknown notice {notice:?}")) }
     }

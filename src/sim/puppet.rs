@@ -3,12 +3,13 @@
 
 use super::faults::Faults;
 use super::kernel::SimOs;
+use super::remote::RemoteId;
 use super::trace::Step;
 use crate::handler::{
     Action, CloseReason, Datagram, Handler, Origin, PeerId, Signal, Slices, Taken,
 };
 use crate::log_queue::LogQueue;
-use crate::reactor::Reactor;
+use crate::reactor::{Budgets, Reactor};
 use crate::stats::Stats;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -20,6 +21,8 @@ const WITHIN: Duration = Duration::from_secs(5);
 #[derive(Default)]
 struct Puppet {
     last: Option<PeerId>,
+    /// Bytes of the last that came, and of everybody.
+    heard: (usize, usize),
     owed: Vec<u8>,
     actions: VecDeque<Action>,
     closed: Vec<CloseReason>,
@@ -30,11 +33,13 @@ impl Handler for Puppet {
         self.last = Some(peer);
     }
 
-    fn reads(&mut self, _: PeerId) -> bool {
+    fn reads(&mut self, _: PeerId, _: Instant) -> bool {
         true
     }
 
-    fn received(&mut self, _: PeerId, bytes: &[u8], _: usize, _: Instant) -> Taken {
+    fn received(&mut self, peer: PeerId, bytes: &[u8], _: usize, _: Instant) -> Taken {
+        self.heard.0 += if self.last == Some(peer) { bytes.len() } else { 0 };
+        self.heard.1 += bytes.len();
         Taken { consumed: bytes.len(), hold: false }
     }
 
@@ -46,8 +51,8 @@ impl Handler for Puppet {
         self.closed.push(why);
     }
 
-    fn datagram<'a>(&'a mut self, _: Datagram<'a>, _: Instant) -> Option<&'a [u8]> {
-        None
+    fn datagram<'a>(&'a mut self, datagram: Datagram<'a>, _: Instant) -> Option<&'a [u8]> {
+        Some(datagram.bytes)
     }
 
     fn signalled(&mut self, _: Signal, _: Instant) {}
@@ -66,7 +71,7 @@ impl Handler for Puppet {
         None
     }
 
-    fn next_action(&mut self) -> Option<Action> {
+    fn next_action(&mut self, _: Instant) -> Option<Action> {
         self.actions.pop_front()
     }
 
@@ -86,9 +91,13 @@ struct Stage {
 
 impl Stage {
     fn new() -> Self {
+        Self::with(Budgets::default())
+    }
+
+    fn with(budgets: Budgets) -> Self {
         let os = SimOs::with(1, Faults::none());
-        let mut stage =
-            Stage { reactor: Reactor::new(os, LogQueue::new()), puppet: Puppet::default() };
+        let reactor = Reactor::with_budgets(os, LogQueue::new(), budgets);
+        let mut stage = Stage { reactor, puppet: Puppet::default() };
         stage.os().doze(Some(Duration::from_millis(1)));
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         stage.reactor.listen(any).expect("no listen fault exists");
@@ -117,6 +126,22 @@ impl Stage {
         let peer = self.puppet.last.expect("somebody came");
         let why = CloseReason::Done;
         self.puppet.actions.push_back(Action::Finish { peer, why, within: WITHIN });
+    }
+
+    /// So many that were accepted.
+    fn peers(&mut self, count: usize) -> Vec<RemoteId> {
+        let dial = |stage: &mut Self| {
+            let remote = stage.os().dial_in(0).expect("the backlog is empty");
+            stage.turns(2);
+            remote
+        };
+        (0..count).map(|_| dial(self)).collect()
+    }
+
+    /// Puts bytes on a peer's wire, and as many of them into its queue as there is room for.
+    fn send(&mut self, remote: RemoteId, bytes: &[u8]) {
+        self.os().remote_send(remote, bytes);
+        while self.os().deliver(remote) > 0 {}
     }
 
     fn background_console(&mut self) {
@@ -189,4 +214,111 @@ fn datagrams_of_one_action_leave_cut_by_their_stride() {
         stage.os().datagrams_out().into_iter().map(|sent| sent.bytes).collect();
     assert_eq!(sent, [&b"aa"[..], b"bb", b"c", b"whole", b"whole", b""]);
     assert_eq!(stage.reactor.stats().datagrams_out, 6);
+}
+
+/// A queue is longer than one read brings: the flooder is ready all the time.
+#[test]
+fn beside_a_flooding_peer_another_one_is_read_in_the_turn_in_which_it_is_ready() {
+    let budgets = Budgets { scratch_bytes: 64, ..Budgets::default() };
+    let mut stage = Stage::with(budgets);
+    let peers = stage.peers(2); // the last one is the quiet one
+    for n in 1..=50 {
+        stage.send(peers[0], &[b'x'; 10_000]);
+        stage.send(peers[1], b"y");
+        let before = stage.puppet.heard;
+        stage.turns(1);
+        assert_eq!(stage.puppet.heard.0, n, "in this turn");
+        let flood = stage.puppet.heard.1 - before.1 - 1;
+        assert!((1..=64).contains(&flood), "one read of the flooder: {flood} bytes");
+    }
+    assert_eq!(stage.reactor.stats().wait_turns_max, 1, "the flooder's own rest");
+}
+
+/// The bound of ARCHITECTURE.md: as many turns as the others' reads fill, and no more.
+#[test]
+fn of_many_that_are_ready_at_once_each_is_read_within_their_number_by_the_budget() {
+    const PEERS: usize = 40;
+    const READS: usize = 4;
+    let mut stage = Stage::with(Budgets { reads: READS, ..Budgets::default() });
+    let peers = stage.peers(PEERS);
+    for remote in &peers {
+        stage.send(*remote, b"y");
+    }
+    for turn in 1..=PEERS / READS {
+        stage.turns(1);
+        assert_eq!(stage.puppet.heard.1, turn * READS);
+    }
+    assert_eq!(stage.reactor.stats().wait_turns_max, (PEERS / READS - 1) as u64);
+}
+
+/// The backlog is refilled before each turn, so that the listener is ready all the time.
+#[test]
+fn while_a_crowd_connects_a_ready_peer_is_read_in_the_turn_in_which_it_is_ready() {
+    let mut stage = Stage::with(Budgets { accepts: 8, ..Budgets::default() });
+    let peers = stage.peers(1);
+    for turn in 1..=50 {
+        while stage.os().dial_in(0).is_some() {}
+        stage.send(peers[0], b"y");
+        stage.turns(1);
+        assert_eq!(stage.puppet.heard.1, turn, "in this turn");
+        assert_eq!(stage.os().calls_this_turn(Step::Accept), 8);
+    }
+    assert_eq!(stage.reactor.stats().wait_turns_max, 0);
+}
+
+#[test]
+fn in_a_storm_of_datagrams_a_ready_peer_is_read_in_the_turn_in_which_it_is_ready() {
+    let mut stage = Stage::new();
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    stage.reactor.bind_udp(any, false).expect("no bind fault exists");
+    let peers = stage.peers(1);
+    let from = SocketAddr::from(([127, 0, 0, 1], 9_000));
+    for n in 1..=30 {
+        for _ in 0..200 {
+            stage.os().datagram_in(0, from, None, b"storm");
+        }
+        stage.send(peers[0], b"y");
+        stage.turns(1);
+        assert_eq!(stage.puppet.heard.1, n, "in this turn");
+        let calls = stage.os().calls_this_turn(Step::RecvFrom);
+        assert!(calls <= 2, "{calls} batches in a turn");
+    }
+    assert_eq!(stage.reactor.stats().wait_turns_max, 0);
+}
+
+/// One in two is lost; nobody behind it waits for that, and nothing pauses.
+#[test]
+fn a_connection_that_is_lost_at_accept_holds_up_nobody() {
+    let mut stage = Stage::new();
+    stage.os().faults_mut().aborted = 500;
+    let dialed = (0..20).filter(|_| stage.os().dial_in(0).is_some()).count();
+    stage.turns(1);
+    let stats = *stage.reactor.stats();
+    assert_eq!((stats.accepted + stats.accept_failed) as usize, dialed, "all in one turn");
+    assert!(stats.accepted > 0 && stats.accept_failed > 0, "{stats:?}");
+}
+
+/// ENOBUFS and ENOMEM, as EMFILE: no event tells when that is over, so the clock does; until then
+/// the loop sleeps, and who is there goes on.
+#[test]
+fn without_memory_accepting_pauses_the_peers_go_on_and_it_comes_back_by_itself() {
+    let mut stage = Stage::new();
+    let peers = stage.peers(1);
+    stage.os().faults_mut().no_memory = 1_000;
+    stage.os().dial_in(0).expect("the backlog is empty");
+    stage.turns(1);
+    for n in 1..=10 {
+        stage.send(peers[0], b"y");
+        stage.turns(1);
+        assert_eq!(stage.puppet.heard.1, n);
+    }
+    stage.turns(1);
+    let wait = stage.os().last_timeout().expect("a deadline");
+    assert!(wait > Duration::ZERO && wait <= Duration::from_millis(100), "{wait:?}");
+    stage.wait(1_000);
+    let failed = stage.reactor.stats().accept_failed;
+    assert!((5..=25).contains(&failed), "{failed} tries in one to two seconds");
+    stage.os().faults_mut().no_memory = 0;
+    stage.wait(1_000); // and what was drawn before comes to its end
+    assert_eq!(stage.reactor.connections(), 2);
 }

@@ -6,18 +6,16 @@
 //! `REACTOR_SIM_SEEDS=100000 cargo test --release --lib sim::world`.
 
 mod checks;
+mod start;
 
 use super::kernel::SimOs;
 use super::model::{Client, LOBBY, OPERATOR, SaidBy};
 use super::random::Random;
 use super::trace::Step;
-use crate::chat::line_len_limit;
-use crate::echo;
 use crate::handler::{CloseReason, Signal};
-use crate::log_queue::LogQueue;
 use crate::os::{Caught, Raise, Source};
-use crate::reactor::{BUFFERS_TOTAL, Budgets, Limits, Reactor, STALL_TIMEOUT, Spin};
-use crate::serve::{Admission, ConsoleMode, Options, Rules, STOP_WITHIN, Server, Slow};
+use crate::reactor::{BUFFERS_TOTAL, Budgets, Reactor};
+use crate::serve::{ConsoleMode, Options, STOP_WITHIN, Server, Slow};
 use crate::wire::Protocol;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -73,88 +71,6 @@ struct Outcome {
 }
 
 impl World {
-    fn new(seed: u64) -> Result<Self, String> {
-        let mut random = Random::new(seed ^ 0x5eed_0f7e_57ed);
-        let mut os = SimOs::new(seed);
-        os.doze(Some(Duration::from_millis(1)));
-        let hard_to_send = os.faults_mut().squeeze > 0 || os.faults_mut().pressure > 0;
-        let small = random.below(2) == 0;
-        let budgets = Budgets {
-            events: random.range(1..=64),
-            accepts: random.range(1..=4),
-            reads: random.range(1..=8),
-            scratch_bytes: random.pick(&[1, 7, 64, 1_024]),
-            batches: 1,
-            actions: random.range(1..=8),
-            sends: if small { random.range(1..=3) } else { 64 },
-            visits: if small { random.range(1..=4) } else { 64 },
-        };
-        let log_bytes = random.pick(&[1_024, 2_048, 8_192]);
-        let protocol = if random.below(3) == 0 { Protocol::Lines } else { Protocol::Chat };
-        let slow = match protocol {
-            Protocol::Chat => random.pick(&[Slow::Skip, Slow::Disconnect, Slow::Pause]),
-            Protocol::Lines | Protocol::Raw => random.pick(&[Slow::Disconnect, Slow::Pause]),
-        };
-        let rules = Rules {
-            protocol,
-            line_len_max: line_len_limit(log_bytes).min(600),
-            log_bytes,
-            rooms_max: random.range(1..=4) as u16,
-            history: random.pick(&[0, 0, 3]),
-            slow,
-            stall_timeout: match random.below(3) {
-                0 => Duration::from_millis(random.range(1..=40) as u64),
-                _ => STALL_TIMEOUT,
-            },
-        };
-        let options = Options {
-            tcp: Vec::new(),
-            udp: Vec::new(),
-            echo: echo::Rules::default(),
-            udp_groups: Vec::new(),
-            rules,
-            buffers_total: match random.below(4) {
-                0 => random.range(32..=1_024),
-                _ => BUFFERS_TOTAL,
-            },
-            spin: Spin::Off,
-            gather: Duration::from_millis(random.pick(&[0, 0, 0, 2])),
-            admission: Admission::default(),
-            interfaces: Vec::new(),
-            console: random.pick(&[ConsoleMode::Off, ConsoleMode::Commands, ConsoleMode::Chat]),
-            stdout_is_terminal: random.below(2) == 0,
-            terminal: random.below(2) == 0,
-            color: random.below(2) == 0,
-        };
-        let mut server = Server::new(&options);
-        let mut reactor = Reactor::with_budgets(os, LogQueue::new(), budgets);
-        let &Options { rules: Rules { stall_timeout, .. }, buffers_total, .. } = &options;
-        reactor.set_limits(Limits { stall_timeout, buffers_total });
-        reactor.pace_by(options.spin, options.gather);
-        let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        reactor.listen(any).map_err(|error| error.to_string())?;
-        let bound = reactor.bind_udp(any, false).map_err(|error| error.to_string())?;
-        server.bound_udp(bound);
-        if options.console != ConsoleMode::Off {
-            reactor.open_console(&mut server).map_err(|error| error.to_string())?;
-        }
-        Ok(World {
-            reactor,
-            server,
-            random,
-            clients: Vec::new(),
-            protocol,
-            budgets,
-            options,
-            hard_to_send,
-            operator_said: 0,
-            datagrams: Vec::new(),
-            datagrams_lost: false,
-            echo: bound,
-            guarded: 0,
-        })
-    }
-
     fn os(&mut self) -> &mut SimOs {
         self.reactor.os_mut()
     }

@@ -1,6 +1,7 @@
 //! The operator's words, each answered on the console alone.
 
 use crate::support::{Peer, Program};
+use reactor::serve::PEER_BYTES;
 
 /// A chat whose console is asked only, so that stdout has nothing but answers.
 fn commands(more: &[&str]) -> Program {
@@ -204,6 +205,10 @@ fn limits_are_shown_and_changed_while_it_runs() {
     let rules = ["--line-max", "100", "--rooms-max", "3", "--history", "5"];
     let crowd = ["--peers-max", "9", "--connect-rate", "7/s"];
     let mut server = commands(&[&rules[..], &crowd].concat());
+    let memory = server.err.wait_for("memory for peers <= ");
+    assert!(memory.contains(": 3 x 1.0 MiB of logs, 256.0 MiB of buffers, "), "{memory}");
+    let connections = |count: usize| format!(", {count} connections x {PEER_BYTES} B");
+    assert!(memory.ends_with(&connections(9 + 32)), "{memory}");
     let shown = |line_max: usize| {
         [format!("line-max {line_max}"), "log-bytes 1048576".into(), "rooms-max 3".into()]
             .into_iter()
@@ -214,6 +219,9 @@ fn limits_are_shown_and_changed_while_it_runs() {
                 "peers-max 9".into(),
                 "peers-per-address-max 0".into(),
                 "connect-rate 7".into(),
+                "idle-timeout off".into(),
+                "line-timeout 60 s".into(),
+                memory.clone(),
             ])
             .collect::<Vec<String>>()
     };
@@ -236,6 +244,8 @@ fn limits_are_shown_and_changed_while_it_runs() {
     ask(&mut server, "/limits history x", &["history takes a whole number"]);
     let told = format!("line-max takes 1 to {} bytes", reactor::chat::line_len_limit(1 << 20));
     ask(&mut server, "/limits line-max 0", &[&told]);
+    server.type_in("/limits peers-max 24\n");
+    server.out.wait_for(&connections(24 + 32));
 }
 
 #[test]

@@ -112,3 +112,53 @@ fn quit_ends_like_a_signal() {
     drop(peer);
     assert_eq!(server.exit(), 0);
 }
+
+/// What a reader has not taken when the server's process is gone is in the kernel still, and the FIN
+/// stands behind it: no reset destroys it.
+#[test]
+fn who_reads_slowly_gets_every_byte_and_then_the_end_though_it_talks_too() {
+    let args = ["serve", "--tcp", "127.0.0.1:0", "--console", "off", "--send-buffer", "256KiB"];
+    let mut server = Program::start(&args);
+    let mut slow = Peer::join(server.tcp());
+    // So that most of it waits in the server's kernel, which a reset would empty.
+    rustix::net::sockopt::set_socket_recv_buffer_size(&slow.stream, 4096).unwrap();
+    let mut talker = Peer::join(server.tcp());
+    slow.expect_line("* guest2 joined");
+    let line = "x".repeat(1_000);
+    talker.say((0..100).map(|n| format!("{n} {line}\n")).collect::<String>());
+    talker.say("/ping\n");
+    talker.expect_line("* pong");
+    server.signal(Signal::TERM);
+    talker.expect_line("* the server is stopping");
+    talker.expect_end();
+    slow.say("unread by a server that stops\n");
+    for n in 0..100 {
+        for byte in format!("<guest2> {n} {line}\n").bytes() {
+            slow.expect_bytes([byte]);
+        }
+    }
+    slow.expect_line("* the server is stopping");
+    slow.expect_end();
+    drop((slow, talker));
+    assert_eq!(server.exit(), 0);
+}
+
+#[test]
+fn who_is_cut_at_the_deadline_is_counted_and_named_and_the_code_is_0() {
+    let args = ["serve", "--tcp", "127.0.0.1:0", "--console", "off", "--stop-timeout", "300ms"];
+    let mut server = Program::start(&args);
+    let mut stuck = Peer::join(server.tcp());
+    stuck.say("/nick stuck\n");
+    stuck.expect_line("* you are stuck");
+    rustix::net::sockopt::set_socket_recv_buffer_size(&stuck.stream, 4096).unwrap();
+    let mut reader = Peer::join(server.tcp());
+    let mut talker = Peer::join(server.tcp());
+    talker.say(format!("{}\n", "x".repeat(1_000)).repeat(900) + "the end\n");
+    while reader.line() != "<guest3> the end" {}
+    let begun = Instant::now();
+    server.signal(Signal::TERM);
+    assert_eq!(server.exit(), 0);
+    assert!(begun.elapsed() >= Duration::from_millis(300));
+    let told = server.err.wait_for("cut at the deadline");
+    assert!(told.ends_with("1 cut at the deadline: stuck #1"), "{told}");
+}

@@ -433,3 +433,24 @@ pub(super) fn terminal() -> (File, File) {
     rustix::termios::tcsetattr(&slave, rustix::termios::OptionalActions::Now, &modes).unwrap();
     (master.into(), slave.into())
 }
+
+/// Everything that was sent before has been read and answered: the server's turn is over. What
+/// others say in between is dropped.
+pub(super) fn hear_pong(peer: &mut Peer) {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let word = format!("p{}", NEXT.fetch_add(1, Ordering::Relaxed));
+    peer.say(format!("/ping {word}\n"));
+    while peer.line() != format!("* pong: {word}") {}
+}
+
+/// Resident memory of a process in bytes; None where there is no proc_pid_status(5).
+pub(super) fn resident(pid: u32) -> Option<usize> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    Some(line.trim().strip_suffix(" kB")?.parse::<usize>().ok()? * 1024)
+}
+
+/// Open descriptors of a process; None where there is no proc_pid_fd(5).
+pub(super) fn descriptors(pid: u32) -> Option<usize> {
+    Some(fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count())
+}

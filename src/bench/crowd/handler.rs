@@ -17,7 +17,7 @@ impl Handler for Crowd {
     }
 
     /// Who never reads does so from the beginning.
-    fn reads(&mut self, peer: PeerId) -> bool {
+    fn reads(&mut self, peer: PeerId, _: Instant) -> bool {
         self.peer(peer).is_none_or(|state| state.publisher.is_some() || state.subscriber.is_some())
     }
 
@@ -133,7 +133,7 @@ impl Handler for Crowd {
         Some(peer)
     }
 
-    fn next_action(&mut self) -> Option<Action> {
+    fn next_action(&mut self, _: Instant) -> Option<Action> {
         let action = self.actions.pop_front();
         action.or_else(|| match self.phase {
             Phase::Connecting(peers) => self.dials.next(peers, self.joined),

@@ -48,10 +48,11 @@ mod tests {
 
     #[test]
     fn the_counters_are_read_by_their_names() {
-        let text = "* peers 2 (accepted 2, closed 0), turns 6, longest turn 161 us\n\
+        let text = "* peers 2 (accepted 2, closed 0), turns 6, longest turn 161 us, \
+                    longest wait 3 turns\n\
                     * messages said 5, delivered 7, missed 0, private not delivered 0, notices lost 0\n\
                     * bytes in 39, out 236; receives 4, sends 8, blocked 1\n\
-                    * behind: 0 peers, at most 0 messages\n\
+                    * behind: 0 peers, at most 0 messages; throttled 4\n\
                     * datagrams in 9, out 5, would block 1, failed 2, dropped by the kernel 0, errors 0\n\
                     * echo answered 5, guarded 1 (own port 1, low port 0, source 0, group 0, broadcast 0), \
                     limited 0, muted 1 in 1 loops, not allowed 0\n\

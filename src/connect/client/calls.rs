@@ -32,7 +32,7 @@ impl Handler for Client {
         self.show_status(now);
     }
 
-    fn reads(&mut self, peer: PeerId) -> bool {
+    fn reads(&mut self, peer: PeerId, _: Instant) -> bool {
         if Some(peer) == self.console && self.screen.keys {
             self.screen.seat.takes_keys()
         } else if Some(peer) == self.console {
@@ -175,7 +175,7 @@ impl Handler for Client {
         self.dirty.pop_front()
     }
 
-    fn next_action(&mut self) -> Option<Action> {
+    fn next_action(&mut self, _: Instant) -> Option<Action> {
         self.actions.pop_front()
     }
 

@@ -19,7 +19,7 @@ fn client(options: &Options) -> Client {
 fn connected(options: &Options, now: Instant) -> Client {
     let mut client = Client::new(options, &LogQueue::new());
     client.opened(CONSOLE, Origin::Console, now);
-    assert!(matches!(client.next_action(), Some(Action::Connect { .. })));
+    assert!(matches!(client.next_action(now), Some(Action::Connect { .. })));
     client.opened(LINK, Origin::Dialed, now);
     client
 }
@@ -35,7 +35,7 @@ fn a_server_that_reads_slowly_makes_it_keep_no_more_than_a_few_reads() {
     let now = Instant::now();
     let mut client = connected(&options(Protocol::Lines), now);
     for _ in 0..1_000 {
-        while client.reads(CONSOLE) {
+        while client.reads(CONSOLE, now) {
             client.received(CONSOLE, &[b'x'; AHEAD_BYTES], 0, now);
         }
         client.sent(LINK, 4_096, now);
@@ -47,21 +47,21 @@ fn a_server_that_reads_slowly_makes_it_keep_no_more_than_a_few_reads() {
 #[test]
 fn a_signal_during_a_dial_tries_no_further_address() {
     let (mut client, now) = (client(&options(Protocol::Lines)), Instant::now());
-    assert!(matches!(client.next_action(), Some(Action::Connect { .. })));
+    assert!(matches!(client.next_action(now), Some(Action::Connect { .. })));
     client.signalled(Signal::Interrupt, now);
-    assert!(matches!(client.next_action(), Some(Action::Stop { .. })));
+    assert!(matches!(client.next_action(now), Some(Action::Stop { .. })));
     client.closed(LINK, CloseReason::Stopping, now);
-    assert_eq!(client.next_action(), None);
+    assert_eq!(client.next_action(now), None);
 }
 
 #[test]
 fn a_second_signal_waits_for_nothing() {
     let (mut client, now) = (client(&options(Protocol::Lines)), Instant::now());
-    client.next_action();
+    client.next_action(now);
     client.signalled(Signal::Interrupt, now);
-    assert_eq!(client.next_action(), Some(Action::Stop { within: Some(SIGNAL_FLUSH) }));
+    assert_eq!(client.next_action(now), Some(Action::Stop { within: Some(SIGNAL_FLUSH) }));
     client.signalled(Signal::Interrupt, now);
-    assert_eq!(client.next_action(), Some(Action::Stop { within: Some(Duration::ZERO) }));
+    assert_eq!(client.next_action(now), Some(Action::Stop { within: Some(Duration::ZERO) }));
 }
 
 #[test]
@@ -78,14 +78,14 @@ fn while_there_is_no_link_stdin_waits_and_its_end_too() {
     let reconnect = Some(Reconnect { rounds_max: None, seed: 1 });
     let mut client = connected(&Options { reconnect, ..options(Protocol::Lines) }, now);
     client.closed(LINK, CloseReason::Left, now);
-    assert!(!client.reads(CONSOLE));
+    assert!(!client.reads(CONSOLE, now));
     assert_eq!(client.received(CONSOLE, b"kept\n", 0, now), Taken { consumed: 0, hold: true });
     assert!(!client.ended(CONSOLE, b"", now));
     let due = client.next_deadline().expect("it will dial again");
     client.expired(due);
-    assert!(matches!(client.next_action(), Some(Action::Connect { .. })));
+    assert!(matches!(client.next_action(now), Some(Action::Connect { .. })));
     client.opened(LINK, Origin::Dialed, due);
-    assert_eq!(client.next_action(), Some(Action::Resume(CONSOLE)));
+    assert_eq!(client.next_action(now), Some(Action::Resume(CONSOLE)));
 }
 
 #[test]
@@ -143,7 +143,7 @@ fn keys_wait_while_the_link_is_behind_and_nothing_of_a_paste_is_lost() {
     let now = Instant::now();
     let on_terminal = Options { terminal: true, ..options(Protocol::Lines) };
     let mut client = connected(&Options { stdout_is_terminal: true, ..on_terminal }, now);
-    assert_eq!(client.next_action(), Some(Action::Terminal(true)));
+    assert_eq!(client.next_action(now), Some(Action::Terminal(true)));
     client.screen(Window::Ours(handler::Window { columns: 80, rows: 24, log: false }));
     let line = "x".repeat(1_000);
     let pasted: String = (0..500).map(|n| format!("{n} {line}\r")).collect();
@@ -160,7 +160,7 @@ fn keys_wait_while_the_link_is_behind_and_nothing_of_a_paste_is_lost() {
             client.sent(peer, taken.len(), now);
             sent.push_str(if peer == LINK { &taken } else { "" });
         }
-        let resumed = std::iter::from_fn(|| client.next_action()).any(|action| {
+        let resumed = std::iter::from_fn(|| client.next_action(now)).any(|action| {
             assert_eq!(action, Action::Resume(CONSOLE));
             true
         });
@@ -178,7 +178,7 @@ fn without_a_link_a_line_that_was_entered_stays_and_goes_out_on_the_next() {
         Options { terminal: true, stdout_is_terminal: true, ..options(Protocol::Chat) };
     let mut client = connected(&Options { reconnect, ..on_terminal }, now);
     client.closed(LINK, CloseReason::Left, now);
-    assert!(client.reads(CONSOLE), "the line can be edited");
+    assert!(client.reads(CONSOLE, now), "the line can be edited");
     let typed = client.received(CONSOLE, b"/ignore bob\rline\rnext\r\x04", 0, now);
     assert_eq!(typed, Taken { consumed: 16, hold: true });
     let due = client.next_deadline().expect("it will dial again");

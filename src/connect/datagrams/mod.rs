@@ -287,7 +287,7 @@ impl Handler for DatagramClient {
         self.go_on(now);
     }
 
-    fn reads(&mut self, _: PeerId) -> bool {
+    fn reads(&mut self, _: PeerId, _: Instant) -> bool {
         if self.takes_keys() {
             return self.screen.seat.takes_keys();
         }
@@ -416,7 +416,7 @@ impl Handler for DatagramClient {
         self.console.filter(|_| self.screen.seat.wants_look())
     }
 
-    fn next_action(&mut self) -> Option<Action> {
+    fn next_action(&mut self, _: Instant) -> Option<Action> {
         self.actions.pop_front()
     }
 

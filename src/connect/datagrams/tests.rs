@@ -36,7 +36,7 @@ fn pending(client: &mut DatagramClient) -> Vec<u8> {
 }
 
 fn sent(client: &mut DatagramClient) -> Vec<Vec<u8>> {
-    let actions = std::iter::from_fn(|| client.next_action());
+    let actions = std::iter::from_fn(|| client.next_action(Instant::now()));
     actions
         .filter_map(|action| match action {
             Action::SendTo { bytes, .. } => Some(bytes),
@@ -92,9 +92,9 @@ fn a_file_on_stdin_waits_for_its_echoes() {
     let mut client = client(Audience::One, None, now);
     let taken = client.received(CONSOLE, &b"line\n".repeat(100), 0, now);
     assert_eq!((taken.consumed, taken.hold), (5 * UNANSWERED_MAX, true));
-    assert!(!client.reads(CONSOLE));
+    assert!(!client.reads(CONSOLE, now));
     came(&mut client, at(1), b"line", now);
-    assert!(client.reads(CONSOLE));
+    assert!(client.reads(CONSOLE, now));
 }
 
 #[test]

@@ -320,3 +320,22 @@ fn a_wait_without_events_ends_at_its_timeout() {
     os.poll(&mut events, Some(Duration::from_millis(20))).unwrap();
     assert!(os.now() - before < PATIENCE);
 }
+
+/// One call on the listener instead of three on each accepted socket.
+#[test]
+fn keep_alive_and_the_user_timeout_are_on_and_accepted_sockets_have_them_from_their_listener() {
+    let settings = Settings { user_timeout: Duration::from_secs(77), ..Settings::default() };
+    let mut os = MioOs::new(settings).unwrap();
+    let mut listener = os.listen(local(0), 0).unwrap();
+    let at = os.listener_address(&listener).unwrap();
+    let dialed = os.connect(at, None, peer(1)).unwrap();
+    let (accepted, _) = until(&mut os, |os| os.accept(&mut listener, peer(2))).unwrap();
+    for stream in [dialed, accepted] {
+        let Stream::Tcp(socket) = stream else { panic!("a TCP socket") };
+        let socket = SockRef::from(&socket);
+        assert!(socket.keepalive().unwrap());
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), KEEPALIVE_AFTER);
+        assert_eq!(socket.tcp_keepalive_interval().unwrap(), KEEPALIVE_EVERY);
+        assert_eq!(socket.tcp_user_timeout().unwrap(), Some(settings.user_timeout));
+    }
+}

@@ -244,6 +244,11 @@ impl Gate {
         self.due.next()
     }
 
+    /// Where a connection comes from that was accepted and is not closed.
+    pub(crate) fn address_of(&self, peer: PeerId) -> Option<IpAddr> {
+        self.there.address_of(peer)
+    }
+
     /// Slots of those from an address that fits.
     pub(crate) fn slots_in(&self, fits: impl Fn(IpAddr) -> bool) -> impl Iterator<Item = u32> {
         let there = self.there.iter();
@@ -253,6 +258,18 @@ impl Gate {
     /// Connections that were accepted and are not closed.
     pub(crate) fn connections(&self) -> usize {
         self.sources.peers() + self.refused
+    }
+
+    /// The most that there may be of them, but for those that are closed in the turn they come in.
+    pub(crate) fn connections_max(&self) -> usize {
+        self.crowd.peers_max.saturating_add(REFUSED_MAX)
+    }
+
+    /// The most that one connection takes here, in bytes; a place in a tree counts twice.
+    #[cfg(test)]
+    pub(crate) fn peer_bytes() -> usize {
+        let chance = size_of::<(PeerId, Chance)>() + size_of::<(Instant, PeerId)>();
+        Visitors::peer_bytes() + Sources::peer_bytes() + 2 * chance
     }
 }
 

@@ -122,6 +122,12 @@ impl Sources {
         self.idle <= SOURCES_IDLE_MAX
     }
 
+    /// The most that one peer takes here, in bytes; a place in a tree counts twice.
+    #[cfg(test)]
+    pub(super) fn peer_bytes() -> usize {
+        2 * size_of::<(IpAddr, Source)>()
+    }
+
     /// Peers that were let in and have not left.
     pub(crate) fn peers(&self) -> usize {
         self.peers

@@ -74,6 +74,11 @@ impl Visitors {
         Some(self.by_slot.get(peer.slot as usize)?.as_ref()?.stage)
     }
 
+    pub(super) fn address_of(&self, peer: PeerId) -> Option<IpAddr> {
+        let visitor = *self.by_slot.get(peer.slot as usize)?.as_ref()?;
+        Some(self.address(peer.slot, visitor))
+    }
+
     pub(super) fn set_stage(&mut self, peer: PeerId, stage: Stage) {
         if let Some(Some(visitor)) = self.by_slot.get_mut(peer.slot as usize) {
             visitor.stage = stage;
@@ -84,6 +89,12 @@ impl Visitors {
     pub(super) fn iter(&self) -> impl Iterator<Item = (u32, IpAddr, Stage)> {
         let there = (0..).zip(&self.by_slot).filter_map(|(slot, at)| Some((slot, (*at)?)));
         there.map(|(slot, visitor)| (slot, self.address(slot, visitor), visitor.stage))
+    }
+
+    /// The most that one takes here, in bytes; a place in a tree counts twice.
+    #[cfg(test)]
+    pub(super) fn peer_bytes() -> usize {
+        size_of::<Option<Visitor>>() + 2 * size_of::<(u32, Ipv6Addr)>()
     }
 
     fn address(&self, slot: u32, visitor: Visitor) -> IpAddr {

@@ -1,12 +1,13 @@
 //! What must be true of a world: after every turn, and once everything is delivered.
 
+use super::start::UNLIMITED;
 use super::*;
 
 impl World {
     /// Who is closed by a limit of the loop had it coming.
     pub(super) fn check_thrown(&mut self) -> Result<(), String> {
         for (peer, why) in self.reactor.doomed() {
-            if !matches!(why, CloseReason::Stalled | CloseReason::Buffers) {
+            if !matches!(why, CloseReason::Stalled | CloseReason::Buffers | CloseReason::Flood) {
                 continue;
             }
             let source = Source::Peer { slot: peer.slot, serial_low: peer.serial as u32 };
@@ -29,6 +30,11 @@ impl World {
                     if !self.hard_to_send && !pause && idle < self.options.rules.stall_timeout =>
                 {
                     return Err(format!("client {number} is closed as stalled, read {idle:?} ago"));
+                }
+                CloseReason::Flood if self.options.flood == UNLIMITED => {
+                    return Err(format!(
+                        "client {number} is closed for a flood, and none is limited"
+                    ));
                 }
                 CloseReason::Buffers if !small => {
                     return Err(format!("client {number} is closed for buffers nobody filled"));
