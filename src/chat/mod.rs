@@ -303,23 +303,6 @@ impl Chat {
         Said::Yes
     }
 
-    /// One more message of this peer's, for `/top`.
-    fn note_spoke(&mut self, peer: PeerId) {
-        if self.speaking.0 != peer {
-            self.settle_spoke();
-            self.speaking.0 = peer;
-        }
-        self.speaking.1 += 1;
-    }
-
-    /// Puts the last speaker's share to the others'.
-    fn settle_spoke(&mut self) {
-        let (peer, said) = (self.speaking.0, std::mem::take(&mut self.speaking.1));
-        if said > 0 {
-            *self.spoke.entry(peer).or_default() += said;
-        }
-    }
-
     /// True where this peer must not be read now; it is then resumed by an action.
     pub fn holds(&mut self, peer: PeerId) -> bool {
         let Chat { peers, rooms, .. } = self;

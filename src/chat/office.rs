@@ -65,6 +65,23 @@ impl Chat {
         lines
     }
 
+    /// One more message of this peer's, for `/top`.
+    pub(super) fn note_spoke(&mut self, peer: PeerId) {
+        if self.speaking.0 != peer {
+            self.settle_spoke();
+            self.speaking.0 = peer;
+        }
+        self.speaking.1 += 1;
+    }
+
+    /// Puts the last speaker's share to the others'.
+    pub(super) fn settle_spoke(&mut self) {
+        let (peer, said) = (self.speaking.0, std::mem::take(&mut self.speaking.1));
+        if said > 0 {
+            *self.spoke.entry(peer).or_default() += said;
+        }
+    }
+
     /// The members and how far each is behind.
     fn members(&self) -> impl Iterator<Item = (PeerId, u32)> {
         let there = self.peers.iter().enumerate().filter_map(|(slot, state)| {

@@ -17,9 +17,9 @@ pub struct Budgets {
     /// Bytes that one recv may bring, into one buffer that all connections share. 64 KiB is what a
     /// connection may read a turn: a flooder gets one read, then it is everybody else's turn.
     pub scratch_bytes: usize,
-    /// Batches of datagrams a socket: at most 64 reads, so that a datagram storm leaves the
-    /// connections their share.
-    pub batches: usize,
+    /// Reads of datagrams a socket, however many calls bring them, so that a datagram storm leaves
+    /// the connections their share.
+    pub datagram_reads: usize,
     /// Actions carried out; each is at most one system call (a dial, a datagram).
     pub actions: usize,
     /// Sends. One costs 4 to 8 µs of kernel time, so that a broadcast to 10,000 peers lets a
@@ -36,7 +36,7 @@ impl Default for Budgets {
             accepts: 64,
             reads: 1_024,
             scratch_bytes: 64 * 1024,
-            batches: 2,
+            datagram_reads: 64,
             actions: 1_024,
             sends: 256,
             visits: 8_192,

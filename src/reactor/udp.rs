@@ -53,7 +53,7 @@ impl<O: Os> Reactor<O> {
     /// The part of the read phase that is for datagrams.
     pub(super) fn read_datagrams<H: Handler>(&mut self, handler: &mut H) {
         for index in 0..self.udps.len() {
-            let (mut left, mut errors) = (self.budgets.batches * BATCH_READS, 0);
+            let (mut left, mut errors) = (self.budgets.datagram_reads, 0);
             while self.udps[index].ready && left > 0 && errors < ERRORS_MAX {
                 let batch = self.batch.get_or_insert_default();
                 batch.want = self.udps[index].want.min(left);

@@ -37,7 +37,7 @@ impl World {
             accepts: random.range(1..=4),
             reads: random.range(1..=8),
             scratch_bytes: random.pick(&[1, 7, 64, 1_024]),
-            batches: 1,
+            datagram_reads: 8,
             actions: random.range(1..=8),
             sends: if small { random.range(1..=3) } else { 64 },
             visits: if small { random.range(1..=4) } else { 64 },
