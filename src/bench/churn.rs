@@ -20,6 +20,21 @@ use std::time::{Duration, Instant};
 /// A connection that the server has not ended by then has failed.
 const LIFE_MAX: Duration = Duration::from_secs(3);
 
+/// What `reactor serve` says, as the first thing, to whom it turns away by a rule, a limit or a
+/// secret.
+const TURNED_AWAY: [&[u8]; 4] =
+    [b"* not allowed", b"* say the secret", b"* too many connections", b"* too many peers"];
+
+/// A connection that is open.
+#[derive(Clone, Copy)]
+struct Life {
+    serial: u64,
+    /// When it was opened.
+    at: Instant,
+    /// Whether the server has said anything yet.
+    greeted: bool,
+}
+
 /// The connections, one after the other.
 pub(super) struct Churn {
     dials: Dials,
@@ -31,8 +46,8 @@ pub(super) struct Churn {
     now: Instant,
     /// Dialed and not gone yet.
     under_way: usize,
-    /// By slot: serial, and when it was opened.
-    open: Vec<Option<(u64, Instant)>>,
+    /// By slot.
+    open: Vec<Option<Life>>,
     /// In the order in which they were opened.
     oldest: VecDeque<(Instant, PeerId)>,
     actions: VecDeque<Action>,
@@ -45,6 +60,8 @@ pub(super) struct Churn {
     pub(super) counted: u64,
     pub(super) done: u64,
     pub(super) done_last: Instant,
+    /// Those that the server turned away: that is quick, and no service.
+    pub(super) turned_away: u64,
     /// Those that failed, by reason.
     pub(super) failed: BTreeMap<String, u64>,
 }
@@ -79,6 +96,7 @@ impl Churn {
             counted: 0,
             done: 0,
             done_last: now + warmup,
+            turned_away: 0,
             failed: BTreeMap::new(),
         }
     }
@@ -106,7 +124,7 @@ impl Churn {
 
     fn opened_at(&self, peer: PeerId) -> Option<Instant> {
         let open = self.open.get(peer.slot as usize).copied().flatten();
-        open.filter(|&(serial, _)| serial == peer.serial).map(|(_, at)| at)
+        open.filter(|life| life.serial == peer.serial).map(|life| life.at)
     }
 }
 
@@ -143,7 +161,7 @@ impl Handler for Churn {
         if self.open.len() <= slot {
             self.open.resize(slot + 1, None);
         }
-        self.open[slot] = Some((peer.serial, now));
+        self.open[slot] = Some(Life { serial: peer.serial, at: now, greeted: false });
         self.oldest.push_back((now, peer));
         self.actions.push_back(Action::HalfClose(peer));
     }
@@ -152,7 +170,14 @@ impl Handler for Churn {
         true
     }
 
-    fn received(&mut self, _: PeerId, bytes: &[u8], _: usize, _: Instant) -> Taken {
+    fn received(&mut self, peer: PeerId, bytes: &[u8], _: usize, _: Instant) -> Taken {
+        if let Some(life) = self.open.get_mut(peer.slot as usize).and_then(Option::as_mut)
+            && !life.greeted
+        {
+            life.greeted = true;
+            let turned_away = TURNED_AWAY.iter().any(|words| bytes.starts_with(words));
+            self.turned_away += u64::from(turned_away);
+        }
         Taken { consumed: bytes.len(), hold: false }
     }
 
@@ -275,6 +300,25 @@ mod tests {
         assert!(!churn.is_done(), "one is under way");
         churn.closed(id(3), CloseReason::DialTimeout, start + Duration::from_secs(2));
         assert!(churn.is_done() && churn.failed.len() == 1);
+    }
+
+    #[test]
+    fn only_the_first_words_tell_who_is_turned_away() {
+        let mut churn = churn(2);
+        let now = churn.now;
+        for (serial, told, expected) in [
+            (1, &b"* you are guest1\n"[..], 0),
+            (1, b"* too many peers\n", 0),
+            (2, b"* too many peers\n", 1),
+            (3, b"* too many connections from your address: try again later\n", 2),
+            (4, b"* not allowed\n", 3),
+        ] {
+            if churn.opened_at(id(serial)).is_none() {
+                churn.opened(id(serial), Origin::Dialed, now);
+            }
+            churn.received(id(serial), told, 0, now);
+            assert_eq!(churn.turned_away, expected, "{serial}");
+        }
     }
 
     #[test]

@@ -36,6 +36,12 @@ impl<O: Os> Bench<'_, O> {
             let line = format!("{} connections failed: {why}", grouped(count));
             draft.verdict.faults.push(line);
         }
+        if churn.turned_away > 0 {
+            let count = grouped(churn.turned_away);
+            let line =
+                format!("the server turned {count} connections away: a rule, a limit or a secret");
+            draft.verdict.invalid.push(line);
+        }
         draft.judge(options, &churn.life);
         draft.slices(churn.slices);
         Ok(draft)

@@ -323,6 +323,18 @@ fn what_makes_no_sense_is_a_usage_error() {
 }
 
 #[test]
+fn a_server_that_turns_connections_away_is_not_measured() {
+    let server = Program::serve(&["--tcp", "127.0.0.1:0", "--deny", "127.0.0.1/32"]);
+    let told = bench(&format!("connect --server {} --messages 20 --warmup 0s", server.tcp()));
+    assert_eq!(told.code, 1, "{}{}", told.text(), told.errors);
+    assert!(
+        told.errors.contains("connections away: a rule, a limit or a secret"),
+        "{}",
+        told.errors
+    );
+}
+
+#[test]
 fn a_server_that_is_not_there_is_one_line() {
     let at = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let line = format!("tcp {at}: connect: Connection refused (os error 111)");
