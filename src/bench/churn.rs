@@ -8,6 +8,7 @@ use super::account::{DIGITS, histogram};
 use super::drive::{Driven, Failure, Live};
 use super::load::dials::Dials;
 use super::options::Length;
+use super::server::turns_away;
 use crate::handler::{
     Action, CloseReason, Datagram, Handler, Origin, PeerId, Signal, Slices, Taken,
 };
@@ -19,11 +20,6 @@ use std::time::{Duration, Instant};
 
 /// A connection that the server has not ended by then has failed.
 const LIFE_MAX: Duration = Duration::from_secs(3);
-
-/// What `reactor serve` says, as the first thing, to whom it turns away by a rule, a limit or a
-/// secret.
-const TURNED_AWAY: [&[u8]; 4] =
-    [b"* not allowed", b"* say the secret", b"* too many connections", b"* too many peers"];
 
 /// A connection that is open.
 #[derive(Clone, Copy)]
@@ -175,7 +171,7 @@ impl Handler for Churn {
             && !life.greeted
         {
             life.greeted = true;
-            let turned_away = TURNED_AWAY.iter().any(|words| bytes.starts_with(words));
+            let turned_away = turns_away(bytes);
             self.turned_away += u64::from(turned_away);
         }
         Taken { consumed: bytes.len(), hold: false }

@@ -156,14 +156,18 @@ pub fn run<O: Os>(mut os: O, options: &Options, log: &LogQueue) -> Result<(), Er
         log.say(&format!("listening tcp {bound} {}", options.rules.protocol.word()));
         server.warn_of_wildcard("tcp", bound);
     }
+    let mut udps = Vec::new();
     for &at in &options.udp {
         let bind = |source| Error::Bind { transport: "udp", at, source };
         let bound = reactor.bind_udp(at, options.echo.broadcast).map_err(bind)?;
         server.bound_udp(bound);
+        udps.push(bound);
+    }
+    join_groups(&mut reactor, options)?;
+    for bound in udps {
         log.say(&format!("listening udp {bound} echo"));
         server.warn_of_wildcard("udp", bound);
     }
-    join_groups(&mut reactor, options)?;
     if options.console != ConsoleMode::Off
         && let Err(error) = reactor.open_console(&mut server)
     {

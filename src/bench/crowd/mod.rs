@@ -12,7 +12,9 @@ use super::load::dials::Dials;
 use super::load::marker::{Marker, PROBE, Run};
 use super::load::publisher::Publisher;
 use super::options::Load;
+use super::server::turns_away;
 use crate::handler::{Action, CloseReason, PeerId};
+use crate::visible::visible;
 use crate::wire::Lines;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -211,10 +213,18 @@ impl Crowd {
     fn hear(&mut self, peer: PeerId, bytes: &[u8], seen: usize) -> usize {
         let mut lines = Lines::new(bytes, seen, LINE_LEN_MAX);
         let mut heard = 0;
+        let mut turned_away = None;
         while let Some(Ok(line)) = lines.next() {
+            if turns_away(line) {
+                turned_away =
+                    Some(visible(&String::from_utf8_lossy(line.trim_ascii())).into_owned());
+            }
             if let Some(Ok(Marker { publisher: PROBE, sequence, .. })) = self.run.find(line) {
                 heard = sequence;
             }
+        }
+        if let Some(words) = turned_away {
+            self.fail(format!("INVALID: the server turned a peer away: {words}"));
         }
         let state = &mut self.peers[peer.slot as usize];
         // A server that sends everybody's words back to their author too changes nothing.

@@ -15,6 +15,16 @@ use super::options::{Error, Options, Scenario};
 use child::ServerChild;
 use std::net::SocketAddr;
 
+/// What `reactor serve` says, as the first thing, to whom it turns away by a rule, a limit or a
+/// secret.
+const TURNED_AWAY: [&[u8]; 4] =
+    [b"* not allowed", b"* say the secret", b"* too many connections", b"* too many peers"];
+
+/// Whether `first`, the first that a server says, turns a peer away.
+pub(super) fn turns_away(first: &[u8]) -> bool {
+    TURNED_AWAY.iter().any(|words| first.starts_with(words))
+}
+
 /// A server that is running.
 pub(super) struct Server {
     child: Option<ServerChild>,

@@ -332,6 +332,11 @@ fn a_server_that_turns_connections_away_is_not_measured() {
         "{}",
         told.errors
     );
+    let mut program = start(&format!("fanout --server {} --subscribers 3", server.tcp()));
+    program.end_input();
+    assert_eq!(program.exit(), 1);
+    let told = program.err.text();
+    assert!(told.contains("INVALID: the server turned a peer away: * not allowed"), "{told}");
 }
 
 #[test]
