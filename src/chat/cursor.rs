@@ -285,6 +285,27 @@ mod tests {
     }
 
     #[test]
+    fn all_is_said_only_where_nothing_is_left() {
+        let says_all = |log: &BroadcastLog, cursor: Cursor| {
+            let mut slices = Slices::new();
+            cursor.pending(log, ME, log.end(), &mut slices);
+            slices.are_all()
+        };
+        let (log, cursor, _) = log_of(&[OTHER, ME, OTHER]);
+        assert!(says_all(&log, cursor));
+        let (log, cursor, _) = log_of(&[OTHER, ME].repeat(crate::handler::SLICES_MAX + 1));
+        assert!(!says_all(&log, cursor), "more runs than one send takes");
+        let mut log = BroadcastLog::new();
+        let (mut cursor, half) = (Cursor::at_end(&log), vec![b'x'; GATHER_BYTES_MAX as usize / 2]);
+        for _ in 0..3 {
+            log.append(OTHER, &[&half]);
+            log.append(ME, &[b"mine"]);
+            cursor.own_appended(&log);
+        }
+        assert!(!says_all(&log, cursor), "more bytes than one send is given");
+    }
+
+    #[test]
     fn a_cursor_never_rests_at_an_own_message() {
         let (log, mut cursor, _) = log_of(&[OTHER, ME, ME, OTHER, ME]);
         cursor.sent(&log, ME, log.end(), 2);
