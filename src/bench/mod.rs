@@ -18,7 +18,7 @@ mod machine;
 mod options;
 mod ramp;
 pub mod report;
-mod server;
+pub(crate) mod server;
 mod talk;
 mod udp;
 

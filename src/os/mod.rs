@@ -31,7 +31,7 @@ pub struct Event {
 }
 
 /// The sources that the loop waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Source {
     /// A connection, by its slot and the low half of its serial.
     Peer {

@@ -85,6 +85,41 @@ pub struct Options {
     pub color: bool,
 }
 
+#[cfg(test)]
+impl Options {
+    /// No socket, no console, a chat with the default limits: what tests start from.
+    pub(crate) fn bare() -> Self {
+        Options {
+            tcp: Vec::new(),
+            udp: Vec::new(),
+            echo: echo::Rules::default(),
+            udp_groups: Vec::new(),
+            rules: Rules {
+                protocol: crate::wire::Protocol::Chat,
+                line_len_max: crate::wire::LINE_LEN_MAX,
+                log_bytes: LOG_BYTES,
+                rooms_max: 1,
+                history: 0,
+                slow: Slow::Skip,
+                stall_timeout: STALL_TIMEOUT,
+            },
+            buffers_total: BUFFERS_TOTAL,
+            idle_timeout: None,
+            line_timeout: LINE_TIMEOUT,
+            flood: FloodLimits::default(),
+            stop_timeout: STOP_WITHIN,
+            spin: Spin::Off,
+            gather: Duration::ZERO,
+            admission: Admission::default(),
+            interfaces: Vec::new(),
+            console: ConsoleMode::Off,
+            stdout_is_terminal: false,
+            terminal: false,
+            color: false,
+        }
+    }
+}
+
 /// Why `serve` could not start, or had to stop.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

@@ -26,7 +26,7 @@ pub(crate) struct Conditions {
 impl SimOs {
     /// Listeners, connections, UDP sockets and the console that are open.
     pub(crate) fn open_descriptors(&self) -> usize {
-        self.table.iter().flatten().count() - OWN_FDS
+        self.sources.len() - OWN_FDS
     }
 
     /// What is true now of each open source, signals and log included, in the order of descriptors.
@@ -37,8 +37,11 @@ impl SimOs {
 
     /// The same of one source; `None` where none of that name is open.
     pub(crate) fn conditions(&self, source: Source) -> Option<Conditions> {
-        let mut entries = self.table.iter().flatten();
-        entries.find(|entry| entry.source == source).map(|entry| self.conditions_of(entry))
+        Some(self.conditions_of(self.entry_of(source)?))
+    }
+
+    fn entry_of(&self, source: Source) -> Option<&Descriptor> {
+        self.table[*self.sources.get(&source)?].as_ref()
     }
 
     fn conditions_of(&self, entry: &Descriptor) -> Conditions {
@@ -60,8 +63,7 @@ impl SimOs {
 
     /// The remote end of an open connection.
     pub(crate) fn remote_of(&self, source: Source) -> Option<RemoteId> {
-        let entry = self.table.iter().flatten().find(|entry| entry.source == source)?;
-        match entry.what {
+        match self.entry_of(source)?.what {
             What::Link(link) => Some(RemoteId(link)),
             _ => None,
         }

@@ -40,7 +40,7 @@ impl SimOs {
         for event in events.iter() {
             self.trace.event(event);
             let peer = matches!(event.source, Source::Peer { .. });
-            let known = self.table.iter().flatten().any(|entry| entry.source == event.source);
+            let known = self.sources.contains_key(&event.source);
             self.stale_told += u64::from(peer && !known);
         }
     }

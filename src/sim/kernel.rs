@@ -11,7 +11,7 @@ use super::udp::{Sent, UdpSocket};
 use crate::handler::PeerId;
 use crate::os::{Caught, Event, Hints, Source};
 use rustix::io::Errno;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -96,6 +96,10 @@ pub(crate) struct SimOs {
     pub(super) elapsed: Duration,
     /// By descriptor number.
     pub(super) table: Vec<Option<Descriptor>>,
+    /// Numbers in `table` that are free: the lowest is taken next.
+    unused: BTreeSet<usize>,
+    /// The sources of what is open, with their numbers.
+    pub(super) sources: BTreeMap<Source, usize>,
     /// Descriptors opened so far.
     births: u64,
     /// The ready list: descriptors, each at most once, oldest edge first.
@@ -152,6 +156,8 @@ impl SimOs {
             base: Instant::now(), // an Instant has no other constructor; only differences are used
             elapsed: Duration::ZERO,
             table: Vec::new(),
+            unused: BTreeSet::new(),
+            sources: BTreeMap::new(),
             births: 0,
             ready: VecDeque::new(),
             batch: VecDeque::new(),
@@ -183,22 +189,17 @@ impl SimOs {
 
     /// Takes the lowest free number and registers it; what is ready already makes an event.
     pub(super) fn open(&mut self, source: Source, what: What) -> Fd {
-        let known = self.table.iter().flatten().any(|descriptor| descriptor.source == source);
-        assert!(!known, "{source:?} is registered already, for a descriptor that is open");
         self.births += 1;
         let birth = self.births;
         let queued = Hints::default();
         let entry = Descriptor { birth, source, what, queued, pressed: false, turn: 0, read: 0 };
-        let number = match self.table.iter().position(Option::is_none) {
-            Some(free) => {
-                self.table[free] = Some(entry);
-                free
-            }
-            None => {
-                self.table.push(Some(entry));
-                self.table.len() - 1
-            }
-        };
+        let number = self.unused.pop_first().unwrap_or_else(|| {
+            self.table.push(None);
+            self.table.len() - 1
+        });
+        self.table[number] = Some(entry);
+        let known = self.sources.insert(source, number);
+        assert_eq!(known, None, "{source:?} is registered already, for a descriptor that is open");
         if let What::Link(link) = what {
             self.links[link].fd = Some(number);
         }
@@ -210,6 +211,8 @@ impl SimOs {
     pub(super) fn free(&mut self, number: usize) {
         let entry = self.table[number].take();
         let entry = entry.expect("the caller has looked the descriptor up, so it is open");
+        self.unused.insert(number);
+        self.sources.remove(&entry.source);
         if entry.queued.any(ALL) {
             self.ready.retain(|&fd| fd != number);
         }

@@ -17,6 +17,7 @@ mod checks;
 mod console;
 mod epoll;
 mod faults;
+mod growth;
 mod kernel;
 mod limits;
 mod link;

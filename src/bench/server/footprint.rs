@@ -5,17 +5,17 @@ use std::fs;
 
 /// One look at a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::bench) struct Footprint {
+pub(crate) struct Footprint {
     /// Resident memory in bytes: `VmRSS` of its status. Kernel memory of its sockets is not in it.
-    pub(in crate::bench) rss_bytes: u64,
+    pub(crate) rss_bytes: u64,
     /// Time on a CPU in ns, user and system together, of all threads that it has now: the first
     /// field of each one's schedstat. `stat` counts in ticks of 10 ms.
-    pub(in crate::bench) cpu_ns: u64,
+    pub(crate) cpu_ns: u64,
 }
 
 impl Footprint {
     /// None where the process is gone or the system has no such files.
-    pub(in crate::bench) fn of(pid: u32) -> Option<Self> {
+    pub(crate) fn of(pid: u32) -> Option<Self> {
         let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
         let threads = fs::read_dir(format!("/proc/{pid}/task")).ok()?;
         let cpu_ns = threads.filter_map(|thread| {
@@ -26,7 +26,7 @@ impl Footprint {
     }
 
     /// One look at ourselves.
-    pub(in crate::bench) fn own() -> Option<Self> {
+    pub(crate) fn own() -> Option<Self> {
         Self::of(std::process::id())
     }
 }

@@ -7,7 +7,7 @@ mod loop_figures;
 mod queues;
 
 pub(super) use child::flags;
-pub(super) use footprint::Footprint;
+pub(crate) use footprint::Footprint;
 pub(super) use loop_figures::LoopFigures;
 pub(super) use queues::{drops, ports_of};
 

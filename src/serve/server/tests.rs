@@ -3,42 +3,13 @@
 //! that are not loopback's.
 
 use super::*;
-use crate::chat::{LOG_BYTES, Slow};
-use crate::echo;
 use crate::secret::Secret;
-use crate::serve::{Admission, ConsoleMode, Crowd, FloodLimits};
+use crate::serve::{Crowd, FloodLimits};
 
 const PEER: PeerId = PeerId { serial: 7, slot: 0 };
 
 fn server(change: impl Fn(&mut Options)) -> Server {
-    let mut options = Options {
-        tcp: Vec::new(),
-        udp: Vec::new(),
-        echo: echo::Rules::default(),
-        udp_groups: Vec::new(),
-        rules: Rules {
-            protocol: Protocol::Chat,
-            line_len_max: wire::LINE_LEN_MAX,
-            log_bytes: LOG_BYTES,
-            rooms_max: 1,
-            history: 0,
-            slow: Slow::Skip,
-            stall_timeout: crate::serve::STALL_TIMEOUT,
-        },
-        buffers_total: crate::serve::BUFFERS_TOTAL,
-        idle_timeout: None,
-        line_timeout: crate::serve::LINE_TIMEOUT,
-        flood: FloodLimits::default(),
-        stop_timeout: STOP_WITHIN,
-        spin: Default::default(),
-        gather: Duration::ZERO,
-        admission: Admission::default(),
-        interfaces: Vec::new(),
-        console: ConsoleMode::Off,
-        stdout_is_terminal: false,
-        terminal: false,
-        color: false,
-    };
+    let mut options = Options::bare();
     change(&mut options);
     Server::new(&options)
 }

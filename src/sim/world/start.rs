@@ -5,13 +5,10 @@ use super::super::kernel::SimOs;
 use super::super::random::Random;
 use super::World;
 use crate::chat::line_len_limit;
-use crate::echo;
 use crate::handler::FOR_EVER;
 use crate::log_queue::LogQueue;
-use crate::reactor::{BUFFERS_TOTAL, Budgets, Limits, Reactor, STALL_TIMEOUT, Spin};
-use crate::serve::{
-    Admission, ConsoleMode, FloodLimits, Options, Rules, STOP_WITHIN, Server, Slow,
-};
+use crate::reactor::{BUFFERS_TOTAL, Budgets, Limits, Reactor, STALL_TIMEOUT};
+use crate::serve::{ConsoleMode, FloodLimits, Options, Rules, Server, Slow};
 use crate::wire::Protocol;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -61,16 +58,11 @@ impl World {
             },
         };
         let options = Options {
-            tcp: Vec::new(),
-            udp: Vec::new(),
-            echo: echo::Rules::default(),
-            udp_groups: Vec::new(),
             rules,
             buffers_total: match random.below(4) {
                 0 => random.range(32..=1_024),
                 _ => BUFFERS_TOTAL,
             },
-            idle_timeout: None,
             line_timeout: FOR_EVER,
             flood: match random.below(4) {
                 // A thousand a second: who is held has its turn soon.
@@ -81,15 +73,12 @@ impl World {
                 },
                 _ => UNLIMITED,
             },
-            stop_timeout: STOP_WITHIN,
-            spin: Spin::Off,
             gather: Duration::from_millis(random.pick(&[0, 0, 0, 2])),
-            admission: Admission::default(),
-            interfaces: Vec::new(),
             console: random.pick(&[ConsoleMode::Off, ConsoleMode::Commands, ConsoleMode::Chat]),
             stdout_is_terminal: random.below(2) == 0,
             terminal: random.below(2) == 0,
             color: random.below(2) == 0,
+            ..Options::bare()
         };
         let mut server = Server::new(&options);
         let mut reactor = Reactor::with_budgets(os, LogQueue::new(), budgets);
