@@ -9,7 +9,7 @@ use super::kernel::SimOs;
 use super::remote::RemoteId;
 use super::trace::Step;
 use crate::bench::server::Footprint;
-use crate::handler::PeerId;
+use crate::handler::{OWNER_ALONE, PeerId};
 use crate::log_queue::LogQueue;
 use crate::os::Os;
 use crate::reactor::{Budgets, Limits, Reactor};
@@ -56,7 +56,7 @@ impl Crowd {
         let mut reactor = Reactor::new(kernel(), LogQueue::new());
         let stall_timeout = options.rules.stall_timeout;
         reactor.set_limits(Limits { stall_timeout, buffers_total: options.buffers_total });
-        reactor.listen(ANY).expect("no listen fault exists");
+        reactor.listen(&ANY.into(), OWNER_ALONE).expect("no listen fault exists");
         let echo = reactor.bind_udp(ANY, false).expect("no bind fault exists");
         server.bound_udp(echo);
         let mut crowd = Crowd { reactor, server, remotes: Vec::new(), echo };
@@ -139,7 +139,7 @@ fn cpu_ns() -> f64 {
 fn bytes_of(peers: usize) -> f64 {
     let before = rss_bytes();
     let mut os = kernel();
-    let mut listener = os.listen(ANY, 0).expect("no listen fault exists");
+    let mut listener = os.listen(&ANY.into(), OWNER_ALONE, 0).expect("no listen fault exists");
     let streams: Vec<_> = (0..peers)
         .map(|slot| {
             os.dial_in(0).expect("the backlog is empty");
