@@ -11,6 +11,7 @@ mod connect_eof;
 mod connect_link;
 mod console;
 mod desk;
+mod docs;
 mod faults;
 mod flood;
 mod gate;
