@@ -12,6 +12,7 @@ mod connect_link;
 mod console;
 mod desk;
 mod docs;
+mod examples;
 mod faults;
 mod flood;
 mod gate;
