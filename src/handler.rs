@@ -373,33 +373,47 @@ impl Default for Slices<'_> {
 /// from the monotonic clock at the start of the phase or, for `received`, when the bytes were read.
 /// After any call the loop asks `next_action`, `next_dirty` and `next_deadline` again before it
 /// waits, so a handler only has to remember what it wants.
+///
+/// What most programs leave alone has a body here. Two have none: without `signalled` nobody could
+/// stop the program, and without `next_action` it could ask for nothing.
 pub trait Handler {
     /// accept or act: a connection is open. First call for this peer; its slot may have belonged
     /// to a peer that is `closed` by now.
-    fn opened(&mut self, peer: PeerId, origin: Origin, now: Instant);
+    fn opened(&mut self, _peer: PeerId, _origin: Origin, _now: Instant) {}
 
     /// read: asked before each recv. False holds the peer as [`Taken::hold`] does, before any byte
-    /// is taken from the kernel, so that a held crowd costs no memory.
-    fn reads(&mut self, peer: PeerId, now: Instant) -> bool;
+    /// is taken from the kernel, so that a held crowd costs no memory. By itself it reads everybody.
+    fn reads(&mut self, _peer: PeerId, _now: Instant) -> bool {
+        true
+    }
 
     /// read: bytes of the stream, in order. `bytes` starts with what was not consumed last time;
     /// its first `seen` bytes have been offered before (0 after a hold), so a search for a newline
     /// need not look at them again. What is not consumed is kept and offered again with what
     /// follows. A handler keeps its rest below a bound of its own: rest and one read
-    /// (`reactor::Budgets::scratch_bytes`) is all that a connection's input ever takes.
-    fn received(&mut self, peer: PeerId, bytes: &[u8], seen: usize, now: Instant) -> Taken;
+    /// (`reactor::Budgets::scratch_bytes`) is all that a connection's input ever takes. By itself it
+    /// drops what comes.
+    fn received(&mut self, _peer: PeerId, bytes: &[u8], _seen: usize, _now: Instant) -> Taken {
+        Taken { consumed: bytes.len(), hold: false }
+    }
 
     /// read: end of input (the peer's FIN, or the end of stdin), told after all bytes; `rest` is
     /// what was not consumed. False holds the peer: it is told again after [`Action::Resume`]. The
-    /// loop decides nothing: the writing half stays open until an action says otherwise.
-    fn ended(&mut self, peer: PeerId, rest: &[u8], now: Instant) -> bool;
+    /// loop decides nothing, nor does this body: the writing half stays open, and the connection in
+    /// its slot, until an action says otherwise.
+    fn ended(&mut self, _peer: PeerId, _rest: &[u8], _now: Instant) -> bool {
+        true
+    }
 
     /// sweep: the connection is gone, its slot is free after this call. Last call for this peer;
     /// for a dial that failed also the first.
-    fn closed(&mut self, peer: PeerId, why: CloseReason, now: Instant);
+    fn closed(&mut self, _peer: PeerId, _why: CloseReason, _now: Instant) {}
 
-    /// read: a datagram. The answer goes back to its sender from the address that was hit.
-    fn datagram<'a>(&'a mut self, datagram: Datagram<'a>, now: Instant) -> Option<&'a [u8]>;
+    /// read: a datagram. The answer goes back to its sender from the address that was hit. By itself
+    /// it answers none.
+    fn datagram<'a>(&'a mut self, _datagram: Datagram<'a>, _now: Instant) -> Option<&'a [u8]> {
+        None
+    }
 
     /// note: a signal was caught; several of one kind may be told as one.
     fn signalled(&mut self, signal: Signal, now: Instant);
@@ -409,34 +423,40 @@ pub trait Handler {
     fn screen(&mut self, _screen: Screen) {}
 
     /// act: the loop's counters, as [`Action::Report`] asked for them.
-    fn reported(&mut self, stats: &Stats);
+    fn reported(&mut self, _stats: &Stats) {}
 
     /// act: what [`Action::ReadFile`] asked for.
     fn file_read(&mut self, _contents: io::Result<Vec<u8>>) {}
 
     /// expire: `now` has reached `next_deadline`.
-    fn expired(&mut self, now: Instant);
+    fn expired(&mut self, _now: Instant) {}
 
     /// wait: the moment at which `expired` is wanted, if any.
-    fn next_deadline(&self) -> Option<Instant>;
+    fn next_deadline(&self) -> Option<Instant> {
+        None
+    }
 
     /// flush: a peer that may have something pending, until none is left. A peer that the loop
     /// cannot write to just now is offered again by itself when it can, so it need not be repeated.
-    fn next_dirty(&mut self) -> Option<PeerId>;
+    fn next_dirty(&mut self) -> Option<PeerId> {
+        None
+    }
 
     /// wait and act: the next wish, until none is left.
     fn next_action(&mut self, now: Instant) -> Option<Action>;
 
     /// flush: adds what this peer is owed to `slices`, as much as fits, oldest first. Adding
     /// nothing means that nothing is pending.
-    fn pending<'a>(&'a mut self, peer: PeerId, slices: &mut Slices<'a>);
+    fn pending<'a>(&'a mut self, _peer: PeerId, _slices: &mut Slices<'a>) {}
 
     /// flush: the kernel took the first `n` bytes of what `pending` gave last.
-    fn sent(&mut self, peer: PeerId, n: usize, now: Instant);
+    fn sent(&mut self, _peer: PeerId, _n: usize, _now: Instant) {}
 
     /// read and sweep: bytes that it holds for single peers now, beside logs that all of them
     /// share. Asked after each read, so a running count. Past the loop's bound on this and all kept
     /// input together, connections are closed as [`CloseReason::Buffers`]; what one held must be
     /// off the count when `closed` returns.
-    fn buffered(&self) -> usize;
+    fn buffered(&self) -> usize {
+        0
+    }
 }

@@ -9,10 +9,7 @@ use super::drive::{Driven, Failure, Live};
 use super::load::dials::Dials;
 use super::options::Length;
 use super::server::turns_away;
-use crate::handler::{
-    Action, CloseReason, Datagram, Handler, Origin, PeerId, Signal, Slices, Taken,
-};
-use crate::stats::Stats;
+use crate::handler::{Action, CloseReason, Handler, Origin, PeerId, Signal, Taken};
 use hdrhistogram::Histogram;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -162,10 +159,6 @@ impl Handler for Churn {
         self.actions.push_back(Action::HalfClose(peer));
     }
 
-    fn reads(&mut self, _: PeerId, _: Instant) -> bool {
-        true
-    }
-
     fn received(&mut self, peer: PeerId, bytes: &[u8], _: usize, _: Instant) -> Taken {
         if let Some(life) = self.open.get_mut(peer.slot as usize).and_then(Option::as_mut)
             && !life.greeted
@@ -209,17 +202,11 @@ impl Handler for Churn {
         }
     }
 
-    fn datagram<'a>(&'a mut self, _: Datagram<'a>, _: Instant) -> Option<&'a [u8]> {
-        None
-    }
-
     fn signalled(&mut self, signal: Signal, _: Instant) {
         if signal != Signal::Continue {
             self.failure = Some(Failure::Stopped(signal));
         }
     }
-
-    fn reported(&mut self, _: &Stats) {}
 
     fn expired(&mut self, now: Instant) {
         self.now = now;
@@ -239,10 +226,6 @@ impl Handler for Churn {
         Some(self.watch.next())
     }
 
-    fn next_dirty(&mut self) -> Option<PeerId> {
-        None
-    }
-
     fn next_action(&mut self, _: Instant) -> Option<Action> {
         if let Some(action) = self.actions.pop_front() {
             return Some(action);
@@ -252,14 +235,6 @@ impl Handler for Churn {
             self.under_way += 1;
             self.dials.dial()
         })
-    }
-
-    fn pending<'a>(&'a mut self, _: PeerId, _: &mut Slices<'a>) {}
-
-    fn sent(&mut self, _: PeerId, _: usize, _: Instant) {}
-
-    fn buffered(&self) -> usize {
-        0
     }
 }
 

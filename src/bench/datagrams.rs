@@ -7,10 +7,7 @@ use super::account::measure::{Measure, Who};
 use super::drive::{Driven, Failure, Live};
 use super::load::marker::Run;
 use super::options::Load;
-use crate::handler::{
-    Action, CloseReason, Datagram, Handler, Origin, PeerId, Signal, Slices, Taken,
-};
-use crate::stats::Stats;
+use crate::handler::{Action, Datagram, Handler, PeerId, Signal};
 use hdrhistogram::Histogram;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -133,21 +130,9 @@ impl Driven for Clients {
 }
 
 impl Handler for Clients {
-    fn opened(&mut self, _: PeerId, _: Origin, _: Instant) {}
-
-    fn reads(&mut self, _: PeerId, _: Instant) -> bool {
-        true
-    }
-
-    fn received(&mut self, _: PeerId, bytes: &[u8], _: usize, _: Instant) -> Taken {
-        Taken { consumed: bytes.len(), hold: false }
-    }
-
     fn ended(&mut self, _: PeerId, _: &[u8], _: Instant) -> bool {
         true
     }
-
-    fn closed(&mut self, _: PeerId, _: CloseReason, _: Instant) {}
 
     fn datagram<'a>(&'a mut self, datagram: Datagram<'a>, now: Instant) -> Option<&'a [u8]> {
         self.now = now;
@@ -176,8 +161,6 @@ impl Handler for Clients {
         }
     }
 
-    fn reported(&mut self, _: &Stats) {}
-
     fn expired(&mut self, now: Instant) {
         self.now = now;
         let clients = self.measure.advance(now);
@@ -194,10 +177,6 @@ impl Handler for Clients {
     fn next_deadline(&self) -> Option<Instant> {
         let next = self.measure.next(self.now, AWAKE_BEFORE);
         Some(next.map_or(self.sweep_at, |next| next.min(self.sweep_at)))
-    }
-
-    fn next_dirty(&mut self) -> Option<PeerId> {
-        None
     }
 
     /// One burst a client, then it is the next one's turn.
@@ -217,14 +196,6 @@ impl Handler for Clients {
             }
         }
         None
-    }
-
-    fn pending<'a>(&'a mut self, _: PeerId, _: &mut Slices<'a>) {}
-
-    fn sent(&mut self, _: PeerId, _: usize, _: Instant) {}
-
-    fn buffered(&self) -> usize {
-        0
     }
 }
 

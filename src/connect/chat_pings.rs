@@ -7,12 +7,9 @@ use super::link::{Link, Next};
 use super::pace::Pace;
 use super::screen::Screen;
 use super::{Ended, Error, JsonTo, Options, PingOptions};
-use crate::handler::{
-    Action, CloseReason, Datagram, Handler, Origin, PeerId, Signal, Slices, Taken,
-};
+use crate::handler::{Action, CloseReason, Handler, Origin, PeerId, Signal, Slices, Taken};
 use crate::outgoing::Outgoing;
 use crate::probes::{Account, Audience, Report, Summary, Verdict, milliseconds};
-use crate::stats::Stats;
 use crate::terminal::Kind;
 use crate::wire::{self, LINE_LEN_MAX, Lines, Refused};
 use std::collections::VecDeque;
@@ -259,10 +256,6 @@ impl Handler for ChatPings {
         self.end(Err(Error::Link(line)), None);
     }
 
-    fn datagram<'a>(&'a mut self, _: Datagram<'a>, _now: Instant) -> Option<&'a [u8]> {
-        None
-    }
-
     fn signalled(&mut self, signal: Signal, _now: Instant) {
         if signal != Signal::Continue {
             let again = self.outcome.is_some();
@@ -270,8 +263,6 @@ impl Handler for ChatPings {
             self.end(Ok(Ended::By(signal)), Some(within));
         }
     }
-
-    fn reported(&mut self, _: &Stats) {}
 
     fn expired(&mut self, now: Instant) {
         if self.outcome.is_none() && !self.greeted && self.greeted_by.is_some_and(|by| by <= now) {

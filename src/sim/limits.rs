@@ -5,12 +5,11 @@ use super::faults::Faults;
 use super::kernel::SimOs;
 use super::remote::RemoteId;
 use crate::handler::{
-    Action, CloseReason, Datagram, Handler, OWNER_ALONE, Origin, PeerId, Signal, Slices, Taken,
+    Action, CloseReason, Handler, OWNER_ALONE, Origin, PeerId, Signal, Slices, Taken,
 };
 use crate::log_queue::LogQueue;
 use crate::reactor::{Limits, Reactor};
 use crate::serve::{PEER_BYTES, Server};
-use crate::stats::Stats;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -36,10 +35,6 @@ impl Handler for Keeper {
         self.opened.push(peer);
     }
 
-    fn reads(&mut self, _: PeerId, _: Instant) -> bool {
-        true
-    }
-
     fn received(&mut self, _: PeerId, _: &[u8], _: usize, _: Instant) -> Taken {
         Taken { consumed: 0, hold: false }
     }
@@ -53,18 +48,7 @@ impl Handler for Keeper {
         self.closed.push((peer, why, now));
     }
 
-    fn datagram<'a>(&'a mut self, _: Datagram<'a>, _: Instant) -> Option<&'a [u8]> {
-        None
-    }
-
     fn signalled(&mut self, _: Signal, _: Instant) {}
-
-    fn reported(&mut self, _: &Stats) {}
-    fn expired(&mut self, _: Instant) {}
-
-    fn next_deadline(&self) -> Option<Instant> {
-        None
-    }
 
     fn next_dirty(&mut self) -> Option<PeerId> {
         self.dirty.pop_front()

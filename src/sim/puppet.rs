@@ -10,7 +10,6 @@ use crate::handler::{
 };
 use crate::log_queue::LogQueue;
 use crate::reactor::{Budgets, Reactor};
-use crate::stats::Stats;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -33,10 +32,6 @@ impl Handler for Puppet {
         self.last = Some(peer);
     }
 
-    fn reads(&mut self, _: PeerId, _: Instant) -> bool {
-        true
-    }
-
     fn received(&mut self, peer: PeerId, bytes: &[u8], _: usize, _: Instant) -> Taken {
         self.heard.0 += if self.last == Some(peer) { bytes.len() } else { 0 };
         self.heard.1 += bytes.len();
@@ -56,20 +51,6 @@ impl Handler for Puppet {
     }
 
     fn signalled(&mut self, _: Signal, _: Instant) {}
-
-    fn reported(&mut self, _: &Stats) {}
-    fn buffered(&self) -> usize {
-        0
-    }
-    fn expired(&mut self, _: Instant) {}
-
-    fn next_deadline(&self) -> Option<Instant> {
-        None
-    }
-
-    fn next_dirty(&mut self) -> Option<PeerId> {
-        None
-    }
 
     fn next_action(&mut self, _: Instant) -> Option<Action> {
         self.actions.pop_front()

@@ -11,6 +11,8 @@ mod connect_eof;
 mod connect_link;
 mod console;
 mod desk;
+mod docs;
+mod examples;
 mod faults;
 mod flood;
 mod gate;

@@ -2,10 +2,7 @@
 
 use super::{AWAKE_BEFORE, Crowd, LINE_LEN_MAX, NOBODY, Peer, Phase, SILENCE_MAX};
 use crate::bench::drive::Failure;
-use crate::handler::{
-    Action, CloseReason, Datagram, Handler, Origin, PeerId, Signal, Slices, Taken,
-};
-use crate::stats::Stats;
+use crate::handler::{Action, CloseReason, Handler, Origin, PeerId, Signal, Slices, Taken};
 use crate::wire::Lines;
 use std::time::Instant;
 
@@ -79,17 +76,11 @@ impl Handler for Crowd {
         }
     }
 
-    fn datagram<'a>(&'a mut self, _: Datagram<'a>, _now: Instant) -> Option<&'a [u8]> {
-        None
-    }
-
     fn signalled(&mut self, signal: Signal, _now: Instant) {
         if signal != Signal::Continue {
             self.failure = Some(Failure::Stopped(signal));
         }
     }
-
-    fn reported(&mut self, _: &Stats) {}
 
     fn expired(&mut self, now: Instant) {
         self.now = now;

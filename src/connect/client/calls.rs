@@ -4,10 +4,7 @@
 use super::{AHEAD_BYTES, Client, SIGNAL_FLUSH};
 use crate::connect::transcript::{Mark, Transcript};
 use crate::connect::{Ended, Eof, without_stdout};
-use crate::handler::{
-    Action, CloseReason, Datagram, Handler, Origin, PeerId, Screen, Signal, Slices, Taken,
-};
-use crate::stats::Stats;
+use crate::handler::{Action, CloseReason, Handler, Origin, PeerId, Screen, Signal, Slices, Taken};
 use crate::wire::Protocol;
 use std::time::{Duration, Instant};
 
@@ -125,10 +122,6 @@ impl Handler for Client {
         }
     }
 
-    fn datagram<'a>(&'a mut self, _: Datagram<'a>, _now: Instant) -> Option<&'a [u8]> {
-        None
-    }
-
     fn signalled(&mut self, signal: Signal, _now: Instant) {
         if signal == Signal::Continue {
             return;
@@ -142,8 +135,6 @@ impl Handler for Client {
         self.end_transcript(within);
         self.actions.push_back(Action::Stop { within: Some(within) });
     }
-
-    fn reported(&mut self, _: &Stats) {}
 
     fn expired(&mut self, now: Instant) {
         if self.turns.deadline().is_some_and(|deadline| deadline <= now) {

@@ -15,7 +15,6 @@ use crate::handler::{
     Action, CloseReason, Datagram, Handler, Origin, PeerId, Screen as Window, Signal, Slices, Taken,
 };
 use crate::probes::{Account, Audience, Report, Summary, Verdict};
-use crate::stats::Stats;
 use crate::terminal::seat::{Heard, take_keys};
 use crate::terminal::{Kind, Typed};
 use lines::LineSource;
@@ -381,8 +380,6 @@ impl Handler for DatagramClient {
         let again = self.ended_by.replace(signal).is_some();
         self.stop(Some(if again { Duration::ZERO } else { LAST_LINES_WITHIN }));
     }
-
-    fn reported(&mut self, _: &Stats) {}
 
     fn expired(&mut self, now: Instant) {
         let timeout = self.options.timeout;
