@@ -34,10 +34,15 @@ pub(super) fn set_size(master: &File, columns: u16, rows: u16) {
 impl Desk {
     /// A desk and the terminal to be given to a program.
     pub(super) fn new() -> (Self, File) {
+        Self::sized(COLUMNS, ROWS)
+    }
+
+    /// The same, so large.
+    pub(super) fn sized(columns: u16, rows: u16) -> (Self, File) {
         let (master, slave) = terminal();
-        set_size(&master, COLUMNS, ROWS);
+        set_size(&master, columns, rows);
         let out = Output::of(master.try_clone().unwrap());
-        let (rows, columns) = size(COLUMNS, ROWS);
+        let (rows, columns) = size(columns, rows);
         let screen = Mutex::new((vt100::Parser::new(rows, columns, SCROLLBACK), 0));
         (Desk { master, out, screen }, slave)
     }

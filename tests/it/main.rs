@@ -22,6 +22,7 @@ mod memory;
 mod operator;
 mod pace;
 mod peers;
+mod picture;
 mod probes;
 mod python;
 mod reconnect;

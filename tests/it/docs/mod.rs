@@ -133,3 +133,9 @@ fn scene(page: &str, section: &Section, build: Build) {
         }
     }
 }
+
+#[test]
+fn the_guide_tells_the_truth() {
+    let page = include_str!("../../../docs/GUIDE.md");
+    assert_eq!(play("docs/GUIDE.md", page, Build::Tested).1, [""; 0]);
+}
