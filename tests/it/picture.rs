@@ -10,7 +10,7 @@ use std::fmt::Write;
 use std::process::Child;
 
 const COLUMNS: u16 = 76;
-const ROWS: u16 = 10;
+const ROWS: u16 = 11;
 
 /// A character cell, in the units of the picture; a monospaced letter of 13 is 7.8 wide.
 const CELL: (f64, f64) = (7.83, 18.0);
