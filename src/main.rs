@@ -1,6 +1,5 @@
 //! The program: parse, start logging, call, map an error to one line and an exit code.
 
-use clap::Parser;
 use reactor::address::host_name;
 use reactor::bench::report::merge::merge;
 use reactor::bench::report::progress::{ERASED, line};
@@ -23,7 +22,10 @@ const LAST_LINES_WITHIN: Duration = Duration::from_millis(500);
 
 fn main() -> ExitCode {
     give_back_at_panic();
-    let cli = Cli::parse();
+    let cli = match Cli::read() {
+        Ok(cli) => cli,
+        Err(error) => return told(&error),
+    };
     let log = LogQueue::new();
     start_logging(&cli, &log);
     let outcome = run(&cli, &log);
@@ -32,11 +34,13 @@ fn main() -> ExitCode {
     if let Ok(Outcome { signal: Some(signal), .. }) = outcome {
         end_by(signal); // the shell sees which; the code is for where that cannot be
     }
-    outcome.map(|outcome| outcome.code).unwrap_or_else(|error| {
-        // Nobody may be there to read it.
-        let _ = writeln!(std::io::stderr(), "reactor: {error}");
-        ExitCode::from(error.code())
-    })
+    outcome.map_or_else(|error| told(&error), |outcome| outcome.code)
+}
+
+fn told(error: &Error) -> ExitCode {
+    // Nobody may be there to read it.
+    let _ = writeln!(std::io::stderr(), "reactor: {error}");
+    ExitCode::from(error.code())
 }
 
 /// How a command ended well.
@@ -87,6 +91,11 @@ fn run(cli: &Cli, log: &LogQueue) -> Result<Outcome, Error> {
             let ended = ended.map_err(failed)?;
             Ok(Outcome { code: ended.into(), signal: ended.signal() })
         }
+        Command::Completions(args) => {
+            args.write();
+            Ok(ExitCode::SUCCESS.into())
+        }
+        Command::Man(args) => args.write().map(|()| ExitCode::SUCCESS.into()),
         Command::Bench(args) => {
             let Bench::Measure(options, writer) = args.start()? else {
                 return Ok(ExitCode::SUCCESS.into());
