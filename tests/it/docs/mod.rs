@@ -14,7 +14,7 @@
 //! | ```` ```shows NAME ```` | what it shows next; the scene goes on when that has come |
 //! | ```` ```sh ```` | a script, run to its end; it must succeed, and what it prints is not compared |
 //! | ```` ```sh not-run WHY ```` | what cannot be run in a test, and why not |
-//! | ```` ```python chat.py ````, any language and a name with a dot | a file of that name, written into the folder |
+//! | ```` ```python chat.py ````, any language and a name with a dot | a file of that name, written into the folder of this section and of those behind it |
 //! | anything else | to be read, not run |
 //!
 //! In what is shown, `…` stands for any text within a line, and a line of `…` alone for any lines,
@@ -31,7 +31,27 @@ mod stage;
 
 use page::{Section, sections};
 use stage::{Build, Stage};
-use std::thread;
+use std::path::Path;
+use std::{fs, thread};
+
+#[test]
+fn every_command_of_the_lessons_does_what_the_page_says() {
+    holds("docs/LESSONS.md", Build::Tested);
+}
+
+#[test]
+#[ignore = "builds the program once for each fault: some minutes"]
+fn every_broken_program_of_the_lessons_does_what_the_page_says() {
+    holds("docs/LESSONS.md", Build::Own);
+}
+
+/// Plays a page of the project.
+fn holds(page: &'static str, build: Build) {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(page)).expect(page);
+    let (played, failed) = play(page, &text, build);
+    assert!(played > 0, "{page}: nothing to play");
+    assert!(failed.is_empty(), "of {played} sections not as the page says: {failed:#?}");
+}
 
 /// What the mechanism itself is tested with.
 const SAMPLE: &str = r#"

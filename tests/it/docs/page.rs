@@ -13,15 +13,15 @@ pub(super) struct Section {
 }
 
 /// One fenced block, and the line that opens it.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Step {
     pub(super) line: usize,
     pub(super) what: What,
 }
 
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) enum What {
-    /// Written into the scene's folder.
+    /// Written into the scene's folder, and into those of the sections behind it.
     File { name: String, text: String },
     /// Must succeed.
     Script(String),
@@ -65,6 +65,12 @@ pub(super) fn sections(text: &str) -> Result<Vec<Section>, String> {
         if let Some(what) = step(&words, body).map_err(|why| format!("{number}: {why}"))? {
             now.steps.push(Step { line: number, what });
         }
+    }
+    let mut files: Vec<Step> = Vec::new();
+    for section in found.iter_mut().filter(|section| !section.steps.is_empty()) {
+        let here = section.steps.clone();
+        section.steps.splice(..0, files.iter().cloned());
+        files.extend(here.into_iter().filter(|step| matches!(step.what, What::File { .. })));
     }
     Ok(found)
 }
@@ -145,23 +151,24 @@ mod tests {
 
     #[test]
     fn a_page_is_read_as_sections_with_steps() {
-        let page = "```sh\na\n```\n# One\n```console\n$ b\nc\n$ d \\\ne\n```\n## Two\n\
+        let page = "```text z.txt\nzz\n```\n```sh\na\n```\n# One\n```console\n$ b\nc\n$ d \\\ne\n```\n## Two\n\
                     ```console server slow\n$ f\ng\n```\n```type server\nh\n```\n```text\ni\n```\n\
                     ```shows server\nj\n```\n```python k.py\nl\n```\n```sh not-run needs m\nn\n```\n";
         let found = sections(page).unwrap();
         let told: Vec<_> = found.iter().map(|s| (&*s.heading, s.line, s.slow)).collect();
-        assert_eq!(told, [("", 1, false), ("One", 4, false), ("Two", 11, true)]);
+        assert_eq!(told, [("", 1, false), ("One", 7, false), ("Two", 14, true)]);
         let what = |n: usize| found[n].steps.iter().map(|step| &step.what).collect::<Vec<_>>();
         let server = "server".to_owned();
-        assert_eq!(what(0), [&What::Script("a\n".to_owned())]);
+        let kept = What::File { name: "z.txt".to_owned(), text: "zz\n".to_owned() };
+        assert_eq!(what(0), [&kept, &What::Script("a\n".to_owned())]);
         let run = vec![("b".to_owned(), lines("c")), ("d e".to_owned(), Vec::new())];
-        assert_eq!(what(1), [&What::Run(run)]);
+        assert_eq!(what(1), [&kept, &What::Run(run)]);
         let start =
             What::Start { name: server.clone(), command: "f".to_owned(), shows: lines("g") };
         let typed = What::Type { name: server.clone(), lines: lines("h") };
         let shows = What::Shows { name: server, lines: lines("j") };
         let file = What::File { name: "k.py".to_owned(), text: "l\n".to_owned() };
-        assert_eq!(what(2), [&start, &typed, &shows, &file]);
+        assert_eq!(what(2), [&kept, &start, &typed, &shows, &file]);
     }
 
     #[test]
