@@ -15,9 +15,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// How many slices one vectored send may carry. 64 is far below the kernel's `IOV_MAX` (1,024) and
-/// enough for a peer whose own lines cut the log into 60 runs; the rest follows in the next send.
-pub const SLICES_MAX: usize = 64;
+/// How many slices one vectored send may carry. A turn reads a talker once, so its own lines cut
+/// what the turn brought in two: with an outbox and the end of the log's ring that makes four. 16
+/// serve a talker that is six turns behind; the rest follows in the next send. Each place is set to
+/// zero for each peer that is written to, which 64 of them made dear.
+pub const SLICES_MAX: usize = 16;
 
 /// A deadline that is none: a year. Added to an `Instant` it does not overflow.
 pub const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 3600);
@@ -369,8 +371,10 @@ impl Default for Slices<'_> {
 
 /// A program on the loop. `serve`, `connect` and `bench` are the three.
 ///
-/// Every call is made by `Reactor::turn`, in the phase named here. `now` is read
-/// from the monotonic clock at the start of the phase or, for `received`, when the bytes were read.
+/// Every call is made by `Reactor::turn`, in the phase named here. `now` is from the monotonic clock,
+/// which a turn reads when its wait is over (for note and accept, and for `reads`), when bytes or
+/// datagrams were read (for what is told of them), before expire (for that, act and sweep), behind
+/// each send, and at its end (for the next wait).
 /// After any call the loop asks `next_action`, `next_dirty` and `next_deadline` again before it
 /// waits, so a handler only has to remember what it wants.
 ///

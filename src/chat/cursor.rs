@@ -124,6 +124,13 @@ impl Cursor {
         until: u64,
         slices: &mut Slices<'a>,
     ) {
+        if self.own_ahead == 0 && self.at < until {
+            let [front, back] = log.bytes(log.offset(self.at)..log.offset(until));
+            if slices.push(front) && slices.push(back) {
+                slices.that_is_all();
+            }
+            return;
+        }
         let mut end = self.at;
         for run in self.runs(log, author, until) {
             let [front, back] = log.bytes(log.offset(run.start)..log.offset(run.end));
@@ -146,6 +153,10 @@ impl Cursor {
         until: u64,
         n: u64,
     ) -> Option<Range<u64>> {
+        if self.own_ahead == 0 && log.offset(self.at) + n == log.offset(until) {
+            *self = Cursor { at: until, said: log.said_before(until), own_ahead: 0 };
+            return None;
+        }
         let mut left = n;
         let mut rest = None;
         let mut at = self.at;

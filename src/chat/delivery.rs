@@ -14,15 +14,17 @@ impl Chat {
         while let Some(index) = self.rooms.next_dirty() {
             let Chat { rooms, peers, released, actions, .. } = self;
             let at = |slot: u32| peers[slot as usize].as_ref().map_or(u64::MAX, |p| p.cursor.at());
-            let slot = rooms.get_mut(index).next_dirty(at, released);
+            let room = rooms.get_mut(index);
+            let slot = room.next_dirty(at, released);
             actions.extend(released.drain(..).map(Action::Resume));
             let Some(slot) = slot else {
                 rooms.swept(index);
                 continue;
             };
-            let serial = peers[slot as usize].as_ref().map_or(0, |state| state.serial);
-            let peer = PeerId { serial, slot };
-            if !self.close_if_lagged(peer) {
+            let first = room.log.first();
+            let Some(state) = &peers[slot as usize] else { continue };
+            let peer = PeerId { serial: state.serial, slot };
+            if state.cursor.at() >= first || !self.close_if_lagged(peer) {
                 return Some(peer);
             }
         }
@@ -36,8 +38,7 @@ impl Chat {
         }
         let Some(state) = self.get(peer) else { return false };
         let log = &self.rooms.get(state.room).log;
-        let until = state.until(log).0;
-        let lagged = state.cursor.at() < log.first() && !state.cursor.is_done(until);
+        let lagged = state.cursor.at() < log.first() && !state.cursor.is_done(state.until(log));
         if lagged {
             self.close(peer, CloseReason::Lagged, format_args!("closed: reading too slowly"));
         }
@@ -54,13 +55,13 @@ impl Chat {
             return;
         }
         let log = &rooms.get(state.room).log;
-        let (until, until_said) = state.until(log);
-        if let Some(missed) = state.cursor.skip(log, peer.serial, until, until_said)
+        if let Some(missed) = state.skip(log)
             && missed > 0
         {
             counts.missed += u64::from(missed);
             state.outbox.get_or_insert_default().missed += u64::from(missed);
         }
+        let until = state.until(log);
         if let Some(outbox) = &mut state.outbox {
             if outbox.sent == outbox.bytes.len() && outbox.missed > 0 {
                 let before = outbox.bytes.len();
@@ -82,7 +83,7 @@ impl Chat {
         let Some(Some(state)) = peers.get_mut(peer.slot as usize) else { return };
         let room = state.room;
         let log = &rooms.get(room).log;
-        let (until, _) = state.until(log);
+        let until = state.until(log);
         let mut n = n;
         if let Some(outbox) = &mut state.outbox {
             let own = n.min(outbox.bytes.len() - outbox.sent);
@@ -137,8 +138,8 @@ impl Chat {
             }
         }
         let log = &rooms.get(index).log;
-        let (until, until_said) = state.until(log);
-        let missed = state.cursor.skip(log, peer.serial, until, until_said);
+        let missed = state.skip(log);
+        let until = state.until(log);
         while let Some(at) = state.cursor.pass(log, peer.serial, until) {
             if !take(Some(log.author(at)), log.bytes(log.offset(at)..log.offset(at + 1))) {
                 break;

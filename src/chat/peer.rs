@@ -45,10 +45,20 @@ impl Peer {
         self.place != NOT_A_MEMBER
     }
 
-    /// Where the log ends for this peer, and how much was said before that.
-    pub(super) fn until(&self, log: &BroadcastLog) -> (u64, u32) {
+    /// Where the log ends for this peer.
+    pub(super) fn until(&self, log: &BroadcastLog) -> u64 {
         let left = self.outbox.as_ref().and_then(|outbox| outbox.until);
-        left.unwrap_or_else(|| (log.end(), log.said_before(log.end())))
+        left.map_or_else(|| log.end(), |(until, _)| until)
+    }
+
+    /// Moves on where the log has dropped what it was to read: how many messages it missed.
+    pub(super) fn skip(&mut self, log: &BroadcastLog) -> Option<u32> {
+        if self.cursor.at() >= log.first() {
+            return None;
+        }
+        let left = self.outbox.as_ref().and_then(|outbox| outbox.until);
+        let (until, said) = left.unwrap_or_else(|| (log.end(), log.said_before(log.end())));
+        self.cursor.skip(log, self.serial, until, said)
     }
 
     /// Bytes of answers that are not sent.

@@ -32,7 +32,7 @@ const MUTE_MIN: Duration = Duration::from_millis(200);
 /// that go round together are all caught. It is also all that somebody who is no loop can lose.
 const MUTE_DIVISOR: u32 = 100;
 
-/// Series that are followed at once: 1,024 are 80 KiB. A power of two.
+/// Series that are followed at once: 1,024 are 56 KiB. A power of two.
 const SERIES_MAX: usize = 1_024;
 
 /// Places in which one series may stand.
@@ -44,27 +44,25 @@ struct Series {
     /// Hash of source and bytes.
     key: u64,
     begun: Instant,
-    last: Instant,
+    /// Nothing is lost from then on if it is forgotten: a pause after the last one, or the end of
+    /// the mute.
+    over_at: Instant,
     count: u32,
-    /// Not answered before.
-    muted_until: Option<Instant>,
+    /// Not answered before it is over.
+    muted: bool,
 }
 
 impl Series {
     fn new(key: u64, now: Instant) -> Self {
-        Series { key, begun: now, last: now, count: 1, muted_until: None }
+        Series { key, begun: now, over_at: now + PAUSE, count: 1, muted: false }
     }
 
     fn is_muted(&self, now: Instant) -> bool {
-        self.muted_until.is_some_and(|until| now < until)
+        self.muted && !self.is_over(now)
     }
 
-    /// Nothing would be lost if it were forgotten.
     fn is_over(&self, now: Instant) -> bool {
-        match self.muted_until {
-            Some(until) => until <= now,
-            None => now.saturating_duration_since(self.last) > PAUSE,
-        }
+        self.over_at <= now
     }
 }
 
@@ -99,9 +97,8 @@ impl Loops {
         let set = &mut self.series[key as usize % sets * WAYS..][..WAYS];
         let Some(series) = set.iter_mut().flatten().find(|series| series.key == key) else {
             let age = |place: &Option<Series>| match place {
-                Some(series) if series.is_over(now) => (0, None),
-                Some(series) => (series.count, Some(series.last)),
-                None => (0, None),
+                Some(series) if !series.is_over(now) => (series.count, Some(series.over_at)),
+                _ => (0, None),
             };
             let settled = |place: &&mut Option<Series>| !place.is_some_and(|s| s.is_muted(now));
             if let Some(place) = set.iter_mut().filter(settled).min_by_key(|place| age(place)) {
@@ -116,13 +113,13 @@ impl Loops {
             *series = Series::new(key, now);
             return Look::Fine;
         }
-        series.last = now;
+        series.over_at = now + PAUSE;
         series.count += 1;
         if series.count < RETURNS_MAX {
             return Look::Fine;
         }
         let took = now.saturating_duration_since(series.begun);
-        series.muted_until = Some(now + MUTE_MIN.max(took / MUTE_DIVISOR));
+        (series.muted, series.over_at) = (true, now + MUTE_MIN.max(took / MUTE_DIVISOR));
         Look::Found
     }
 }

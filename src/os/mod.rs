@@ -104,8 +104,9 @@ pub enum Raise {
 pub const BATCH_READS: usize = 32;
 
 /// Bytes that one read of datagrams may fill: 65,535 is the longest UDP length there is (RFC 768),
-/// so that no datagram is ever truncated; rounded up to whole pages.
-pub const DATAGRAM_BYTES: usize = 65_536;
+/// so that no datagram is ever truncated. The 1,600 more are an odd number of cache lines: with a
+/// power of two between them, the fronts of all reads would share one set of the cache.
+pub const DATAGRAM_BYTES: usize = 65_536 + 1_600;
 
 /// Buffers for a batch of datagrams, made once and reused: 2 MiB of address space of which only
 /// the pages that were ever filled are in memory.
@@ -114,6 +115,9 @@ pub struct Batch {
     pub bytes: Box<[u8]>,
     /// How many reads the loop wants at most, 1 to [`BATCH_READS`]: preparing more than come costs time.
     pub want: usize,
+    /// Nothing is left behind what was read: an event tells of what comes. False where the system
+    /// does not say so: ask again.
+    pub drained: bool,
     /// What each read brought; the first `reads` of them, as `recvfrom` returned.
     pub heads: [BatchHead; BATCH_READS],
 }
@@ -142,6 +146,7 @@ impl Batch {
         Batch {
             bytes: vec![0; BATCH_READS * DATAGRAM_BYTES].into_boxed_slice(),
             want: BATCH_READS,
+            drained: false,
             heads: [head; BATCH_READS],
         }
     }
@@ -308,7 +313,8 @@ pub trait Os {
     /// tells. Looks through all sockets of the machine: for a counter that somebody asked for.
     fn udp_lost(&self, udp: &Self::Udp) -> Option<u64>;
 
-    /// recvfrom, up to `batch.want` at once: how many heads of `batch` are filled (at least 1).
+    /// recvfrom, up to `batch.want` at once: how many heads of `batch` are filled (at least 1), and
+    /// whether those were all (`batch.drained`).
     fn recvfrom(&mut self, udp: &mut Self::Udp, batch: &mut Batch) -> io::Result<usize>;
 
     /// sendto.

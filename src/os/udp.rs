@@ -4,9 +4,11 @@
 //!
 //! A socket on `[::]` carries IPv4 too; its addresses come out and go in as plain IPv4.
 
-use super::interfaces::Interfaces;
+use super::interfaces::{self, Interfaces};
 use super::{BATCH_READS, Batch, BatchHead, DATAGRAM_BYTES, Transmit};
+use crate::handler::Hit;
 use mio::net::UdpSocket;
+use nix::sys::socket::{setsockopt, sockopt as options};
 use quinn_udp::{RecvMeta, UdpSocketState};
 use rustix::io::Errno;
 use rustix::net::sockopt;
@@ -30,6 +32,15 @@ const NOT_A_SOURCE: [Errno; 3] = [Errno::INVAL, Errno::NETUNREACH, Errno::ADDRNO
 /// is longer than its MTU and would have to be fragmented (EMSGSIZE).
 const NOT_A_TRAIN: [Errno; 3] = [Errno::IO, Errno::INVAL, Errno::MSGSIZE];
 
+/// Reads that are prepared on the small way, on which hardly anything is set to zero: few datagrams
+/// wait mostly, and headers for all cost as much as an echo.
+const FEW_READS: usize = 4;
+
+/// A read that brings fewer datagrams than it could has found the queue empty, or an error behind
+/// the last one. Such an error came while the call was under way (one that is older is told in front
+/// of any datagram), so it has made an event that is not told yet. Only recvmmsg(2) can say so.
+const SHORT_IS_DRAINED: bool = cfg!(any(target_os = "linux", target_os = "android"));
+
 /// How multicast leaves a socket, ip(7) and ipv6(7). It comes back to this host too
 /// (IP_MULTICAST_LOOP), as the system has it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -50,6 +61,8 @@ pub struct Udp {
     v6: bool,
     /// The address that it is bound to; unspecified for all.
     bound: IpAddr,
+    /// That is the only address that a datagram can hit here, so the kernel need not tell it.
+    only: bool,
 }
 
 impl Udp {
@@ -64,10 +77,12 @@ impl Udp {
         let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES);
         socket.set_broadcast(broadcast)?;
         socket.bind(&at.into())?;
-        let state = state_that_fragments(&socket, at.is_ipv6())?;
+        let (v6, only) = (at.is_ipv6(), is_one_host(at.ip()));
+        let state = state_that_fragments(&socket, v6)?;
+        untell(&socket, v6, only)?;
         socket.set_nonblocking(true)?;
         let socket = UdpSocket::from_std(socket.into());
-        Ok(Udp { socket, state, v6: at.is_ipv6(), bound: at.ip() })
+        Ok(Udp { socket, state, v6, bound: at.ip(), only })
     }
 
     /// setsockopt, for what its family has.
@@ -120,19 +135,35 @@ impl Udp {
         batch: &mut Batch,
         interfaces: &mut Interfaces,
     ) -> io::Result<usize> {
+        match batch.want {
+            ..=FEW_READS => self.recv_up_to::<FEW_READS>(batch, interfaces),
+            _ => self.recv_up_to::<BATCH_READS>(batch, interfaces),
+        }
+    }
+
+    fn recv_up_to<const READS: usize>(
+        &self,
+        batch: &mut Batch,
+        interfaces: &mut Interfaces,
+    ) -> io::Result<usize> {
         let mut pieces = batch.bytes.chunks_exact_mut(DATAGRAM_BYTES);
-        let mut bufs: [IoSliceMut<'_>; BATCH_READS] = std::array::from_fn(|_| {
+        let mut bufs: [IoSliceMut<'_>; READS] = std::array::from_fn(|_| {
             IoSliceMut::new(pieces.next().expect("Batch::new made room for BATCH_READS reads"))
         });
-        let mut metas = [RecvMeta::default(); BATCH_READS];
+        let mut metas = [RecvMeta::default(); READS];
         let (bufs, metas) = (&mut bufs[..batch.want], &mut metas[..batch.want]);
         let reads = self.state.recv((&self.socket).into(), bufs, metas)?;
         for (head, meta) in batch.heads.iter_mut().zip(&metas[..reads]) {
             let from = plain(meta.addr);
-            let to = meta.dst_ip.map(|ip| ip.to_canonical());
-            let (hit, to) = interfaces.what_was_hit(to, meta.interface_index, from.ip());
+            let (hit, to) = if self.only {
+                (Hit::Own, Some(self.bound))
+            } else {
+                let to = meta.dst_ip.map(|ip| ip.to_canonical());
+                interfaces.what_was_hit(to, meta.interface_index, from.ip())
+            };
             *head = BatchHead { from, to, hit, len: meta.len, stride: meta.stride };
         }
+        batch.drained = SHORT_IS_DRAINED && reads < batch.want;
         Ok(reads)
     }
 
@@ -201,9 +232,36 @@ fn state_that_fragments(socket: &Socket, v6: bool) -> io::Result<UdpSocketState>
     sockopt::set_ip_mtu_discover(socket, v4_before)?;
     if let Some(before) = v6_before {
         sockopt::set_ipv6_mtu_discover(socket, before)?;
-        nix::sys::socket::setsockopt(socket, nix::sys::socket::sockopt::Ipv6DontFrag, &false)?;
+        setsockopt(socket, options::Ipv6DontFrag, &false)?;
     }
     Ok(state)
+}
+
+/// Switches off what quinn-udp lets the kernel tell of each datagram and nobody here asks: its time
+/// (while one socket wants it the kernel looks at the clock for every packet of the machine), its
+/// type of service, and, where `only` one address can be hit, that address.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn untell(socket: &Socket, v6: bool, only: bool) -> nix::Result<()> {
+    setsockopt(socket, options::ReceiveTimestampns, &false)?;
+    setsockopt(socket, options::IpRecvTos, &false)?;
+    if v6 {
+        setsockopt(socket, options::Ipv6RecvTClass, &false)?;
+    }
+    match (only, v6) {
+        (false, _) => Ok(()),
+        (true, false) => setsockopt(socket, options::Ipv4PacketInfo, &false),
+        (true, true) => setsockopt(socket, options::Ipv6RecvPacketInfo, &false),
+    }
+}
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn untell(_: &Socket, _: bool, _: bool) -> nix::Result<()> {
+    Ok(()) // there it tells less, and each system something else
+}
+
+/// True for an address of one host: what is sent to it, and to nothing else, comes in there.
+fn is_one_host(ip: IpAddr) -> bool {
+    let broadcast = matches!(ip, IpAddr::V4(v4) if interfaces::is_broadcast(v4));
+    !ip.is_unspecified() && !ip.is_multicast() && !broadcast
 }
 
 #[cfg(target_os = "linux")]

@@ -67,11 +67,7 @@ impl<L> Listener<L> {
 
 impl<O: Os> Reactor<O> {
     /// The accept phase.
-    pub(super) fn accept<H: Handler>(&mut self, handler: &mut H) -> io::Result<()> {
-        if self.listeners.is_empty() {
-            return Ok(());
-        }
-        let now = self.os.now();
+    pub(super) fn accept<H: Handler>(&mut self, handler: &mut H, now: Instant) -> io::Result<()> {
         for index in 0..self.listeners.len() {
             self.listeners[index].unpause(now);
             for _ in 0..self.budgets.accepts {

@@ -77,6 +77,8 @@ pub struct Reactor<O: Os> {
     events: Vec<Event>,
     /// Nothing was left to do when this turn began, and its poll brought nothing.
     quiet: bool,
+    /// The clock when the last turn ended.
+    ended: Instant,
     pace: Pace,
     scratch: Box<[u8]>,
     /// Taken when the first datagram comes.
@@ -121,8 +123,9 @@ impl<O: Os> Reactor<O> {
     }
 
     /// The same with other budgets, none of them 0: the simulation makes them small.
-    pub fn with_budgets(os: O, log: LogQueue, budgets: Budgets) -> Self {
+    pub fn with_budgets(mut os: O, log: LogQueue, budgets: Budgets) -> Self {
         Reactor {
+            ended: os.now(),
             os,
             budgets,
             conns: Slab::with_capacity(ROOM_AT_FIRST),
@@ -206,17 +209,19 @@ impl<O: Os> Reactor<O> {
         let begun = self.os.now();
         let came_in = self.came_in();
         self.note(handler);
-        self.accept(handler)?;
-        self.read(handler);
+        self.accept(handler, begun)?;
+        self.read(handler, begun);
         self.set_pace(came_in);
-        self.expire(handler);
-        self.act(handler);
-        self.sweep(handler);
+        let now = self.os.now();
+        self.expire(handler, now);
+        self.act(handler, now);
+        self.sweep(handler, now);
         if !self.pace.gathers(|| self.os.now()) {
             self.flush(handler);
         }
         self.flush_log();
-        let took = self.os.now().saturating_duration_since(begun);
+        self.ended = self.os.now();
+        let took = self.ended.saturating_duration_since(begun);
         self.stats.turn_us_max = self.stats.turn_us_max.max(took.as_micros() as u64);
         Ok(!self.stopped())
     }
@@ -292,8 +297,7 @@ impl<O: Os> Reactor<O> {
         }
     }
 
-    fn expire<H: Handler>(&mut self, handler: &mut H) {
-        let now = self.os.now();
+    fn expire<H: Handler>(&mut self, handler: &mut H, now: Instant) {
         while let Some(peer) = self.timers.expire(now) {
             let Some(conn) = self.conn(peer) else { continue };
             match conn.phase() {
@@ -315,8 +319,7 @@ impl<O: Os> Reactor<O> {
         }
     }
 
-    fn act<H: Handler>(&mut self, handler: &mut H) {
-        let now = self.os.now();
+    fn act<H: Handler>(&mut self, handler: &mut H, now: Instant) {
         for _ in 0..self.budgets.actions {
             let Some(action) = self.next_action.take().or_else(|| handler.next_action(now)) else {
                 break;
@@ -389,8 +392,7 @@ impl<O: Os> Reactor<O> {
         }
     }
 
-    fn sweep<H: Handler>(&mut self, handler: &mut H) {
-        let now = self.os.now();
+    fn sweep<H: Handler>(&mut self, handler: &mut H, now: Instant) {
         for (peer, why) in std::mem::take(&mut self.failed_dials) {
             self.stats.closed += 1;
             handler.closed(peer, why, now);

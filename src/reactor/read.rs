@@ -21,14 +21,14 @@ enum Received {
 }
 
 impl<O: Os> Reactor<O> {
-    pub(super) fn read<H: Handler>(&mut self, handler: &mut H) {
+    pub(super) fn read<H: Handler>(&mut self, handler: &mut H, now: Instant) {
         self.read_datagrams(handler);
         for _ in 0..self.budgets.reads.min(self.readable.len()) {
             let Some((peer, waited)) = self.readable.pop(self.stats.turns) else { break };
             let Some(conn) = self.conn(peer) else { continue };
             conn.in_readable = false;
             match conn.phase() {
-                Phase::Open => self.read_open(peer, handler),
+                Phase::Open => self.read_open(peer, handler, now),
                 Phase::Dialing { .. } => self.ask_dialed(peer, handler),
                 Phase::Draining(_) => self.drain(peer),
                 Phase::Flushing(_) | Phase::Doomed(_) => {}
@@ -41,8 +41,7 @@ impl<O: Os> Reactor<O> {
         }
     }
 
-    fn read_open<H: Handler>(&mut self, peer: PeerId, handler: &mut H) {
-        let now = self.os.now();
+    fn read_open<H: Handler>(&mut self, peer: PeerId, handler: &mut H, now: Instant) {
         let Some(conn) = self.conn(peer) else { return };
         if conn.kept().is_some_and(|kept| kept.offer) {
             return self.offer(peer, 0, now, handler);

@@ -16,8 +16,9 @@ use std::ops::Range;
 /// many must not keep us here.
 const ERRORS_MAX: usize = 64;
 
-/// The least that a call prepares: for the datagram that an event told of.
-const WANT_LEAST: usize = 1;
+/// The least that a call prepares: the datagram that an event told of, and room for one more, so
+/// that the system can say that there is none: asking again would be a call more.
+const WANT_LEAST: usize = 2;
 
 pub(super) struct UdpSocket<U> {
     udp: U,
@@ -60,6 +61,7 @@ impl<O: Os> Reactor<O> {
                 match self.os.recvfrom(&mut self.udps[index].udp, batch) {
                     Ok(reads) => {
                         left -= reads;
+                        self.udps[index].ready = !batch.drained;
                         let want = (reads + 1).next_power_of_two();
                         self.udps[index].want = want.clamp(WANT_LEAST, BATCH_READS);
                         self.answer(index, reads, handler);

@@ -11,8 +11,7 @@ use std::time::{Duration, Instant};
 impl<O: Os> Reactor<O> {
     pub(super) fn wait<H: Handler>(&mut self, handler: &mut H) -> io::Result<()> {
         if self.next_action.is_none() {
-            let now = self.os.now();
-            self.next_action = handler.next_action(now);
+            self.next_action = handler.next_action(self.ended);
         }
         let work = self.has_work();
         let stop_reads = self.stopping.as_ref().is_some_and(|stop| !stop.finishing);

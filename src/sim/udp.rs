@@ -159,6 +159,8 @@ impl SimOs {
             return Err(Errno::CONNREFUSED);
         }
         let coalesced = self.random.chance(self.faults.coalesced);
+        // Some systems never say that nothing is left.
+        let tells = !self.random.chance(self.faults.short_batch);
         let most = match self.random.chance(self.faults.short_batch) {
             true => self.random.range(1..=batch.want),
             false => batch.want,
@@ -172,6 +174,8 @@ impl SimOs {
             *head = read;
             reads += 1;
         }
+        let empty = !self.udps[index].readable();
+        batch.drained = tells && empty && reads < batch.want;
         Ok(reads)
     }
 
