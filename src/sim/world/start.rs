@@ -5,7 +5,7 @@ use super::super::kernel::SimOs;
 use super::super::random::Random;
 use super::World;
 use crate::chat::line_len_limit;
-use crate::handler::{FOR_EVER, OWNER_ALONE};
+use crate::handler::{Endpoint, FOR_EVER, OWNER_ALONE, UnixAddress};
 use crate::log_queue::LogQueue;
 use crate::reactor::{BUFFERS_TOTAL, Budgets, Limits, Reactor, STALL_TIMEOUT};
 use crate::serve::{ConsoleMode, FloodLimits, Options, Rules, Server, Slow};
@@ -86,7 +86,11 @@ impl World {
         reactor.set_limits(Limits { stall_timeout, buffers_total });
         reactor.pace_by(options.spin, options.gather);
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        reactor.listen(&any.into(), OWNER_ALONE).map_err(|error| error.to_string())?;
+        let at = match random.below(4) {
+            0 => Endpoint::Unix(UnixAddress::Path("/chat".into())),
+            _ => any.into(),
+        };
+        reactor.listen(&at, OWNER_ALONE).map_err(|error| error.to_string())?;
         let bound = reactor.bind_udp(any, false).map_err(|error| error.to_string())?;
         server.bound_udp(bound);
         if options.console != ConsoleMode::Off {
