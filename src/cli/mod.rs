@@ -5,6 +5,7 @@ mod admission;
 mod bench;
 mod bench_output;
 mod connect;
+mod control;
 mod probe;
 mod serve;
 
@@ -14,6 +15,7 @@ use crate::wire::Protocol;
 pub use bench::{Bench, BenchArgs, Writer};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 pub use connect::ConnectArgs;
+pub use control::CtlArgs;
 pub use serve::ServeArgs;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -83,6 +85,8 @@ pub enum Command {
     Serve(ServeArgs),
     /// Be a peer of such a server.
     Connect(ConnectArgs),
+    /// Give orders to a running server: the operator's words.
+    Ctl(CtlArgs),
     /// Measure such a server: its own child, or any line server.
     Bench(BenchArgs),
 }

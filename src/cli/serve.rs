@@ -1,6 +1,7 @@
 //! `reactor serve` on the command line.
 
 use super::admission::AdmissionArgs;
+use super::control::ManagementArgs;
 use super::{DEFAULT, Error, FamilyArgs, Look, ProtocolArg, parse_duration, resolve};
 use crate::address::{Group, GroupError, Transport, Use};
 use crate::echo;
@@ -102,6 +103,8 @@ pub struct ServeArgs {
     /// What stdin and stdout are for.
     #[arg(long, value_enum, default_value_t = ConsoleArg::Chat)]
     console: ConsoleArg,
+    #[command(flatten)]
+    management: ManagementArgs,
     #[command(flatten)]
     admission: AdmissionArgs,
     #[command(flatten)]
@@ -265,6 +268,7 @@ impl ServeArgs {
             stop_timeout: self.stop_timeout.min(FOR_EVER),
             spin: self.spin.unwrap_or_default(),
             gather: self.gather,
+            management: self.management.management(&self.family)?,
             admission: self.admission.admission(descriptors)?,
             interfaces: self.reachable_at(),
             console: match self.console {

@@ -119,6 +119,6 @@ impl<O: Os> Reactor<O> {
 
     /// Listeners and UDP sockets that are open.
     pub(crate) fn fixed(&self) -> usize {
-        self.listeners.len() + self.udps.len()
+        self.listeners.iter().filter(|listener| listener.is_open()).count() + self.udps.len()
     }
 }

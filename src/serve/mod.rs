@@ -3,11 +3,13 @@
 mod bounds;
 mod clocks;
 mod console;
+pub mod control;
 mod desk;
 mod door;
 mod flood;
 mod gate;
 mod memory;
+pub mod metrics;
 mod operator;
 mod server;
 
@@ -30,6 +32,7 @@ use crate::reactor::{Budgets, Limits, Reactor, Spin};
 use rustix::io::Errno;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// The send buffer asked for, in bytes, for each accepted connection: what a slow reader hides
@@ -40,6 +43,15 @@ pub const SEND_BUFFER: usize = 64 * 1024;
 /// The least that all buffers together may be given: one peer in the middle of the longest line.
 pub fn buffers_least(line_len_max: usize) -> usize {
     2 * (line_len_max + Budgets::default().scratch_bytes)
+}
+
+/// How a server is watched and steered from outside.
+#[derive(Clone, Debug, Default)]
+pub struct Management {
+    /// The path of the control socket.
+    pub control: Option<PathBuf>,
+    /// Where metrics, health and readiness are told.
+    pub metrics: Vec<SocketAddr>,
 }
 
 /// What `serve` needs to know, checked.
@@ -72,6 +84,8 @@ pub struct Options {
     pub gather: Duration,
     /// Who may come in.
     pub admission: Admission,
+    /// How it is watched and steered from outside.
+    pub management: Management,
     /// This machine's addresses, for the warning about a socket that is bound to all of them.
     pub interfaces: Vec<IpAddr>,
     /// What stdin and stdout are for.
@@ -178,7 +192,7 @@ pub fn run<O: Os>(mut os: O, options: &Options, log: &LogQueue) -> Result<(), Er
     let stats = reactor.report();
     log::info!("stopped: {stats:?}");
     if !options.udp.is_empty() {
-        log::info!("{}; {}", stats.datagrams(), server.tell_datagrams());
+        log::info!("{}", server.tell_datagrams(stats));
     }
     Ok(())
 }

@@ -33,6 +33,7 @@ fn server(change: impl Fn(&mut Options)) -> Server {
         spin: Default::default(),
         gather: Duration::ZERO,
         admission: Admission::default(),
+        management: Default::default(),
         interfaces: Vec::new(),
         console: ConsoleMode::Off,
         stdout_is_terminal: false,

@@ -85,6 +85,7 @@ impl World {
             spin: Spin::Off,
             gather: Duration::from_millis(random.pick(&[0, 0, 0, 2])),
             admission: Admission::default(),
+            management: Default::default(),
             interfaces: Vec::new(),
             console: random.pick(&[ConsoleMode::Off, ConsoleMode::Commands, ConsoleMode::Chat]),
             stdout_is_terminal: random.below(2) == 0,
