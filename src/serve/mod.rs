@@ -26,6 +26,7 @@ pub use memory::PEER_BYTES;
 pub use server::{STOP_WITHIN, Server};
 
 use crate::echo;
+use crate::handler::OWNER_ALONE;
 use crate::log_queue::LogQueue;
 use crate::os::Os;
 use crate::reactor::{Budgets, Limits, Reactor, Spin};
@@ -165,10 +166,10 @@ pub fn run<O: Os>(mut os: O, options: &Options, log: &LogQueue) -> Result<(), Er
     log.say(&server.ceiling().to_string());
     for &at in &options.tcp {
         let bind = |source| Error::Bind { transport: "tcp", at, source };
-        let bound = reactor.listen(at).map_err(bind)?;
-        server.bound_tcp(bound);
+        let bound = reactor.listen(&at.into(), OWNER_ALONE).map_err(bind)?;
         log.say(&format!("listening tcp {bound} {}", options.rules.protocol.word()));
-        server.warn_of_wildcard("tcp", bound);
+        server.warn_of_wildcard("tcp", &bound);
+        server.bound(bound);
     }
     let mut udps = Vec::new();
     for &at in &options.udp {
@@ -180,7 +181,7 @@ pub fn run<O: Os>(mut os: O, options: &Options, log: &LogQueue) -> Result<(), Er
     join_groups(&mut reactor, options)?;
     for bound in udps {
         log.say(&format!("listening udp {bound} echo"));
-        server.warn_of_wildcard("udp", bound);
+        server.warn_of_wildcard("udp", &bound.into());
     }
     if options.console != ConsoleMode::Off
         && let Err(error) = reactor.open_console(&mut server)

@@ -11,7 +11,7 @@ use super::metrics::{self, Scrapers};
 use crate::chat::{Chat, Rules, Said};
 use crate::echo::Echo;
 use crate::handler::{
-    Action, CloseReason, Datagram, Handler, Origin, PeerId, Screen, Signal, Slices, Taken,
+    Action, CloseReason, Datagram, Endpoint, Handler, Origin, PeerId, Screen, Signal, Slices, Taken,
 };
 use crate::log_queue::LogQueue;
 use crate::stats::Stats;
@@ -54,7 +54,7 @@ pub struct Server {
     /// Lines that the console shows where they would tear what it draws.
     log: LogQueue,
     /// Where it listens for connections.
-    pub(super) listening: Vec<SocketAddr>,
+    pub(super) listening: Vec<Endpoint>,
     pub(super) console: Option<Console>,
     /// Limits on single peers, and on all of them together.
     pub(super) bounds: Bounds,
@@ -106,7 +106,7 @@ impl Server {
     }
 
     /// Tells of a listener that was bound.
-    pub fn bound_tcp(&mut self, at: SocketAddr) {
+    pub fn bound(&mut self, at: Endpoint) {
         self.listening.push(at);
         self.serves(Role::Chat);
     }
@@ -257,8 +257,8 @@ impl Server {
 
 impl Handler for Server {
     fn opened(&mut self, peer: PeerId, origin: Origin, now: Instant) {
-        if let Origin::Accepted(from) = origin {
-            self.let_in(peer, from.ip(), now);
+        if let Origin::Accepted { from, .. } = origin {
+            self.let_in(peer, from, now);
             self.show_status();
             return;
         }
