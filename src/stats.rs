@@ -54,18 +54,4 @@ impl Stats {
     pub fn datagrams_dropped(&self) -> u64 {
         self.datagrams_blocked + self.datagrams_failed
     }
-
-    /// What is known of datagrams, in one line.
-    pub fn datagrams(&self) -> String {
-        let lost = self.datagrams_lost.map_or("not told".to_owned(), |lost| lost.to_string());
-        format!(
-            "datagrams in {}, out {}, would block {}, failed {}, dropped by the kernel {lost}, \
-             errors {}",
-            self.datagrams_in,
-            self.datagrams_out,
-            self.datagrams_blocked,
-            self.datagrams_failed,
-            self.datagram_errors
-        )
-    }
 }

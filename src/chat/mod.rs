@@ -10,8 +10,8 @@
 //! Who is where is in this file, who stands aside in `aside`, what is owed in `delivery`, what peers
 //! ask for in `talk`, what the operator does in `office`.
 
-pub mod cursor;
 mod aside;
+pub mod cursor;
 mod delivery;
 pub mod log;
 pub mod names;

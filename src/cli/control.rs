@@ -6,10 +6,7 @@ use crate::address::{Transport, Use};
 use crate::ctl;
 use crate::serve::Management;
 use clap::Args;
-use std::path::PathBuf;
-
-/// Stands where no path was typed; see [`path`].
-const DEFAULT: &str = "";
+use std::path::{Path, PathBuf};
 
 /// The file of the default path, in `$XDG_RUNTIME_DIR`.
 const DEFAULT_FILE: &str = "reactor.sock";
@@ -19,8 +16,8 @@ const DEFAULT_FILE: &str = "reactor.sock";
 pub(super) struct ManagementArgs {
     /// Take the operator's words on a Unix socket that its owner alone may use; see `reactor ctl`
     /// [without PATH: $XDG_RUNTIME_DIR/reactor.sock].
-    #[arg(long, value_name = "PATH", num_args = 0..=1, default_missing_value = DEFAULT)]
-    control: Option<PathBuf>,
+    #[arg(long, value_name = "PATH")]
+    control: Option<Option<PathBuf>>,
     /// Serve /metrics (OpenMetrics), /healthz and /readyz over HTTP at ADDR; may be repeated.
     #[arg(long, value_name = "ADDR")]
     metrics: Vec<String>,
@@ -33,7 +30,10 @@ impl ManagementArgs {
         for text in &self.metrics {
             metrics.extend(resolve(text, family.family(), Transport::Tcp, Use::Serve)?);
         }
-        Ok(Management { control: self.control.as_ref().map(path).transpose()?, metrics })
+        Ok(Management {
+            control: self.control.as_ref().map(|at| path(at.as_deref())).transpose()?,
+            metrics,
+        })
     }
 }
 
@@ -41,8 +41,8 @@ impl ManagementArgs {
 #[derive(Debug, Args)]
 pub struct CtlArgs {
     /// The server's --control [default: $XDG_RUNTIME_DIR/reactor.sock].
-    #[arg(long, value_name = "PATH", default_value = DEFAULT, hide_default_value = true)]
-    control: PathBuf,
+    #[arg(long, value_name = "PATH")]
+    control: Option<PathBuf>,
     /// Write each answer as one JSON object on a line.
     #[arg(long)]
     json: bool,
@@ -61,21 +61,25 @@ impl CtlArgs {
                 return Err(Error::Usage("ctl: an empty order; try: reactor ctl help".into()));
             }
             Some(order) if order.contains(['\n', '\r']) => {
-                return Err(Error::Usage("ctl: an order is one line; several come on stdin".into()));
+                return Err(Error::Usage(
+                    "ctl: an order is one line; several come on stdin".into(),
+                ));
             }
             _ => {}
         }
-        Ok(ctl::Options { control: path(&self.control)?, order, json: self.json })
+        Ok(ctl::Options { control: path(self.control.as_deref())?, order, json: self.json })
     }
 }
 
 /// The path that was typed, or the default one.
-fn path(typed: &PathBuf) -> Result<PathBuf, Error> {
-    if !typed.as_os_str().is_empty() {
-        return Ok(typed.clone());
+fn path(typed: Option<&Path>) -> Result<PathBuf, Error> {
+    if let Some(typed) = typed {
+        return Ok(typed.to_owned());
     }
     let folder = std::env::var_os("XDG_RUNTIME_DIR").filter(|folder| !folder.is_empty());
     folder.map(|folder| PathBuf::from(folder).join(DEFAULT_FILE)).ok_or_else(|| {
-        Error::Usage("--control: name a PATH; there is no XDG_RUNTIME_DIR to have a default in".into())
+        Error::Usage(
+            "--control: name a PATH; there is no XDG_RUNTIME_DIR to have a default in".into(),
+        )
     })
 }

@@ -131,7 +131,8 @@ mod tests {
 
     #[test]
     fn counters_are_fields_by_name_and_by_label() {
-        let lines = ["a_total 18446744073709551615", "b_seconds 0.5", "c_total{reason=\"own port\"} 2"];
+        let lines =
+            ["a_total 18446744073709551615", "b_seconds 0.5", "c_total{reason=\"own port\"} 2"];
         let json = json("stats", &answer(&lines, true));
         let value: serde_json::Value = serde_json::from_str(&json).unwrap();
         assert_eq!(value["stats"]["a_total"], u64::MAX);

@@ -89,11 +89,7 @@ pub fn run(options: &Options, stdin: impl BufRead, out: impl Write) -> Result<bo
     }
 }
 
-fn ask_all(
-    options: &Options,
-    mut stdin: impl BufRead,
-    mut out: impl Write,
-) -> Result<bool, Error> {
+fn ask_all(options: &Options, mut stdin: impl BufRead, mut out: impl Write) -> Result<bool, Error> {
     let mut server = Server::connect(&options.control)?;
     let mut tell = |server: &mut Server, order: &str| -> Result<bool, Error> {
         let order = order.trim();

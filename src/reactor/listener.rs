@@ -30,7 +30,13 @@ pub(super) struct Listener<L> {
 
 impl<L> Listener<L> {
     pub(super) fn new(listener: L) -> Self {
-        Listener { listener: Some(listener), ready: false, paused_until: None, warned_at: None, failures: 0 }
+        Listener {
+            listener: Some(listener),
+            ready: false,
+            paused_until: None,
+            warned_at: None,
+            failures: 0,
+        }
     }
 
     /// What is to be closed, if it is open.

@@ -176,8 +176,8 @@ impl Server {
                     self.end_answer(desk, Done::Yes);
                 }
                 Asker::Scraper(peer) => {
-                    let text = scraped
-                        .get_or_insert_with(|| exposition::exposition(snapshot.clone()));
+                    let text =
+                        scraped.get_or_insert_with(|| exposition::exposition(snapshot.clone()));
                     self.scrapers.answer(peer, text);
                 }
             }

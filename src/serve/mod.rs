@@ -8,6 +8,7 @@ mod desk;
 mod door;
 mod flood;
 mod gate;
+mod management;
 mod memory;
 pub mod metrics;
 mod operator;
@@ -22,18 +23,18 @@ pub use flood::FloodLimits;
 pub use gate::access::{self, Access, Rule, Verdict};
 pub use gate::sources::{CONNECT_RATE_MAX, Crowd};
 pub use gate::{Admission, SECRET_TRIES, SECRET_WITHIN};
+pub use management::Management;
 pub use memory::PEER_BYTES;
 pub use server::{STOP_WITHIN, Server};
 
 use crate::echo;
-use crate::handler::OWNER_ALONE;
+use crate::handler::{OWNER_ALONE, UnixAddress};
 use crate::log_queue::LogQueue;
 use crate::os::Os;
 use crate::reactor::{Budgets, Limits, Reactor, Spin};
 use rustix::io::Errno;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
 use std::time::Duration;
 
 /// The send buffer asked for, in bytes, for each accepted connection: what a slow reader hides
@@ -44,15 +45,6 @@ pub const SEND_BUFFER: usize = 64 * 1024;
 /// The least that all buffers together may be given: one peer in the middle of the longest line.
 pub fn buffers_least(line_len_max: usize) -> usize {
     2 * (line_len_max + Budgets::default().scratch_bytes)
-}
-
-/// How a server is watched and steered from outside.
-#[derive(Clone, Debug, Default)]
-pub struct Management {
-    /// The path of the control socket.
-    pub control: Option<PathBuf>,
-    /// Where metrics, health and readiness are told.
-    pub metrics: Vec<SocketAddr>,
 }
 
 /// What `serve` needs to know, checked.
@@ -113,6 +105,14 @@ pub enum Error {
         /// bind(2)'s or listen(2)'s error.
         source: io::Error,
     },
+    /// The control socket could not be bound.
+    #[error("--control {at}: {source}{}", control_hint(.source))]
+    Control {
+        /// The path that was asked for.
+        at: UnixAddress,
+        /// The failed call's error.
+        source: io::Error,
+    },
     /// The access file or the secret file is of no use: the whole line.
     #[error("{0}")]
     File(String),
@@ -138,6 +138,16 @@ fn hint(error: &io::Error) -> &'static str {
         io::ErrorKind::AddrInUse => "; stop the program that has it, or take port 0 for a free one",
         io::ErrorKind::AddrNotAvailable => "; no interface here has that address",
         io::ErrorKind::PermissionDenied => "; ports below 1024 need a privilege",
+        _ => "",
+    }
+}
+
+/// What to try where the control socket cannot be bound.
+fn control_hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "; a server answers there already, take another path",
+        io::ErrorKind::NotFound => "; make its folder first",
+        io::ErrorKind::PermissionDenied => "; take a path in a folder of your own",
         _ => "",
     }
 }
@@ -171,6 +181,7 @@ pub fn run<O: Os>(mut os: O, options: &Options, log: &LogQueue) -> Result<(), Er
         server.warn_of_wildcard("tcp", &bound);
         server.bound(bound);
     }
+    management::listen(&mut reactor, &mut server, options, log)?;
     let mut udps = Vec::new();
     for &at in &options.udp {
         let bind = |source| Error::Bind { transport: "udp", at, source };

@@ -257,8 +257,12 @@ impl Server {
 
 impl Handler for Server {
     fn opened(&mut self, peer: PeerId, origin: Origin, now: Instant) {
-        if let Origin::Accepted { from, .. } = origin {
-            self.let_in(peer, from, now);
+        if let Origin::Accepted { listener, from } = origin {
+            match self.roles.get(listener) {
+                Some(Role::Control) => return self.open_control(peer),
+                Some(Role::Metrics) => return self.open_scraper(peer, from, now),
+                Some(Role::Chat) | None => self.let_in(peer, from, now),
+            }
             self.show_status();
             return;
         }

@@ -376,6 +376,6 @@ fn the_last_words_tell_what_became_of_the_datagrams() {
     pass_marker(&server);
     server.signal(Signal::TERM);
     assert_eq!(server.exit(), 0);
-    let line = server.err.wait_for("echo answered 1, guarded 0");
-    assert!(line.contains("datagrams in 1, out 1, would block 0, failed 0"), "{line}");
+    let line = server.err.wait_for("echo: answered 1, own port 0");
+    assert!(line.contains("datagrams: in 1, out 1, would block 0, failed 0"), "{line}");
 }

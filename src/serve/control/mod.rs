@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 pub const CONTROL_PEERS_MAX: usize = 8;
 
 /// Those beyond, that are told so and closed in order; who comes when as many are, is closed at once.
-const TURNED_AWAY_MAX: usize = 4;
+pub(in crate::serve) const TURNED_AWAY_MAX: usize = 4;
 
 /// The line that ends the answer to an order that was obeyed.
 pub const OK: &str = "ok";
@@ -105,7 +105,8 @@ impl Server {
             return Taken { consumed: bytes.len(), hold: false };
         };
         let mut lines = Lines::skipping(bytes, seen, len_max, &mut control.refused);
-        let line = lines.find(|line| line.is_err() || line.is_ok_and(|line| !wire::text(line).is_empty()));
+        let line =
+            lines.find(|line| line.is_err() || line.is_ok_and(|line| !wire::text(line).is_empty()));
         let consumed = lines.consumed();
         match line {
             Some(Ok(line)) => self.hear_order(peer, wire::text(line), now),
@@ -120,12 +121,7 @@ impl Server {
 
     /// Its input has ended; what no newline ended is an order all the same. False where it is to be
     /// told again.
-    pub(in crate::serve) fn end_orders(
-        &mut self,
-        peer: PeerId,
-        rest: &[u8],
-        now: Instant,
-    ) -> bool {
+    pub(in crate::serve) fn end_orders(&mut self, peer: PeerId, rest: &[u8], now: Instant) -> bool {
         if self.chat.holds(peer) {
             return false;
         }

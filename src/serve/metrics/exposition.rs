@@ -15,8 +15,7 @@ use prometheus_client::registry::{Registry, Unit};
 use std::fmt;
 
 /// The form's name, for the answer's head.
-pub(super) const CONTENT_TYPE: &str =
-    "application/openmetrics-text; version=1.0.0; charset=utf-8";
+pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// All metrics, with what they mean, and `# EOF`. Some 8 KiB.
 pub(in crate::serve) fn exposition(snapshot: Snapshot) -> String {
@@ -63,16 +62,17 @@ fn encode(metric: &Metric, value: Value, mut family: MetricEncoder<'_>) -> Resul
     match value {
         Value::Number(number) => one(number, family),
         Value::Micros(us) => ConstGauge::new(us as f64 / 1e6).encode(family),
-        Value::By(label, values) => values.into_iter().try_for_each(|(name, number)| {
-            one(number, family.encode_family(&[(label, name)])?)
-        }),
+        Value::By(label, values) => values
+            .into_iter()
+            .try_for_each(|(name, number)| one(number, family.encode_family(&[(label, name)])?)),
         Value::Times(histogram) => encode_times(&histogram, family),
         Value::NotTold => Ok(()),
     }
 }
 
 fn encode_times(histogram: &Histogram, mut family: MetricEncoder<'_>) -> Result<(), fmt::Error> {
-    let bound = |bound: Option<std::time::Duration>| bound.map_or(f64::INFINITY, |b| b.as_secs_f64());
+    let bound =
+        |bound: Option<std::time::Duration>| bound.map_or(f64::INFINITY, |b| b.as_secs_f64());
     let buckets: Vec<(f64, u64)> =
         histogram.buckets().map(|(upper, count)| (bound(upper), count)).collect();
     let (sum, count) = (histogram.sum().as_secs_f64(), histogram.count());

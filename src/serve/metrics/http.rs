@@ -49,7 +49,9 @@ pub(super) const UNAVAILABLE: Code = (503, "Service Unavailable");
 /// One request at the front of `bytes` and how long it is, or nothing while its end has not come.
 /// What is wrong ends the connection: where the next request begins nobody knows.
 pub(super) fn parse(bytes: &[u8]) -> Option<(Asked, usize)> {
-    let wrong = |code| Some((Asked { target: Target::Wrong(code), head_only: false, keep: false }, bytes.len()));
+    let wrong = |code| {
+        Some((Asked { target: Target::Wrong(code), head_only: false, keep: false }, bytes.len()))
+    };
     let mut fields = [EMPTY_HEADER; FIELDS_MAX];
     let mut request = Request::new(&mut fields);
     match request.parse(bytes) {
@@ -85,10 +87,7 @@ fn asked(request: &Request<'_, '_>) -> Asked {
 }
 
 /// The values of all fields of that name.
-fn fields<'a>(
-    all: &'a [Header<'_>],
-    name: &'static str,
-) -> impl Iterator<Item = &'a [u8]> {
+fn fields<'a>(all: &'a [Header<'_>], name: &'static str) -> impl Iterator<Item = &'a [u8]> {
     let fits = move |field: &&Header<'_>| field.name.eq_ignore_ascii_case(name);
     all.iter().filter(fits).map(|field| field.value)
 }
@@ -148,8 +147,16 @@ mod tests {
         for (request, code, keep) in [
             ("GET / HTTP/1.1\r\nHost: a\r\n\r\n", NOT_FOUND, true),
             ("POST /metrics HTTP/1.1\r\nHost: a\r\n\r\n", METHOD_NOT_ALLOWED, true),
-            ("POST /metrics HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n", CONTENT_TOO_LARGE, false),
-            ("GET /metrics HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n", CONTENT_TOO_LARGE, false),
+            (
+                "POST /metrics HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n",
+                CONTENT_TOO_LARGE,
+                false,
+            ),
+            (
+                "GET /metrics HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n",
+                CONTENT_TOO_LARGE,
+                false,
+            ),
             ("GET /metrics HTTP/1.1\r\n\r\n", BAD_REQUEST, false),
             ("GET /metrics HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", BAD_REQUEST, false),
             ("hello\r\n\r\n", BAD_REQUEST, false),
@@ -173,7 +180,11 @@ mod tests {
         let asked = Asked { target: Target::Health, head_only: false, keep: false };
         answer(&mut out, asked, OK, "text/plain", "ok\n");
         let text = String::from_utf8(out).unwrap();
-        assert!(text.starts_with("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 3\r\n"));
+        assert!(
+            text.starts_with(
+                "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 3\r\n"
+            )
+        );
         assert!(text.ends_with("\r\nConnection: close\r\n\r\nok\n"), "{text}");
         let mut out = Vec::new();
         answer(&mut out, Asked { head_only: true, ..asked }, OK, "text/plain", "ok\n");

@@ -12,10 +12,9 @@ pub use snapshot::Snapshot;
 
 use super::desk::Asker;
 use super::server::Server;
-use crate::handler::{Action, CloseReason, PeerId, Slices, Taken};
+use crate::handler::{Action, CloseReason, PeerId, Remote, Slices, Taken};
 use crate::outgoing::Outgoing;
 use http::{Asked, Code, Target};
-use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 /// Connections at once: a Prometheus or two, with a spare one each, and a person who looks. An
@@ -89,7 +88,9 @@ impl Scrapers {
     /// Whether it may be read: not before it has taken its answer.
     pub(super) fn reads(&self, peer: PeerId) -> bool {
         let scraper = self.there.iter().find(|scraper| scraper.peer == peer);
-        scraper.is_some_and(|scraper| matches!(scraper.state, State::Idle { .. } | State::Reading { .. }))
+        scraper.is_some_and(|scraper| {
+            matches!(scraper.state, State::Idle { .. } | State::Reading { .. })
+        })
     }
 
     /// The text that it waits for.
@@ -142,10 +143,13 @@ impl Scraper {
 
 impl Server {
     /// A connection to the metrics address. The rules and bans hold there too.
-    pub(super) fn open_scraper(&mut self, peer: PeerId, from: Option<IpAddr>, now: Instant) {
+    pub(super) fn open_scraper(&mut self, peer: PeerId, from: Remote, now: Instant) {
         let full = self.scrapers.count() >= SCRAPERS_MAX;
-        let admits = from.map_or(Ok(()), |from| self.gate.admits(from.to_canonical(), now));
-        let why = admits.err().or(full.then_some(CloseReason::Full));
+        let refused = match from {
+            Remote::Ip(from) => self.gate.admits(from.ip().to_canonical(), now).err(),
+            Remote::Unix(_) => None,
+        };
+        let why = refused.or(full.then_some(CloseReason::Full));
         let state = match why {
             None => State::Idle { until: now + REQUEST_WITHIN },
             Some(why) => {

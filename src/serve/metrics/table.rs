@@ -12,15 +12,15 @@ use std::fmt;
 /// What stands in front of each name.
 pub const PREFIX: &str = "reactor_";
 
-/// Every metric, in the order in which it is told.
+/// Every metric, in the order in which it is told. The last one has a sample always, so that a reader
+/// of `/stats all` knows it for the end.
 pub const GROUPS: &[Group] = &[
     Group {
         line: "peers",
         metrics: &[
             gauge("peers", "there", |s| number(s.peers))
                 .help("peers that are connected; control peers and scrapers are not"),
-            gauge("rooms", "rooms", |s| number(s.rooms))
-                .help("rooms"),
+            gauge("rooms", "rooms", |s| number(s.rooms)).help("rooms"),
             gauge("peers_behind", "behind", |s| number(s.behind))
                 .help("peers that are owed messages"),
             gauge("peers_behind_most", "furthest", |s| number(s.behind_most))
@@ -36,6 +36,11 @@ pub const GROUPS: &[Group] = &[
         ],
     },
     Group {
+        line: "closes",
+        metrics: &[counter("peers_closed", "closes", |s| By("reason", s.closes.clone()))
+            .help("peers that ended, by reason")],
+    },
+    Group {
         line: "messages",
         metrics: &[
             counter("messages_said", "said", |s| Number(s.chat.said))
@@ -48,38 +53,44 @@ pub const GROUPS: &[Group] = &[
                 .help("private messages to peers that read too slowly"),
             counter("notices_lost", "notices lost", |s| Number(s.chat.notices_lost))
                 .help("notices that a full log had no room for"),
-            histogram("delivery_lag", "lag", |s| Times(s.delivery)).unit("seconds")
+            histogram("delivery_lag", "lag", |s| Times(s.delivery))
+                .unit("seconds")
                 .help("how long the oldest message of each send had waited since it was said"),
         ],
     },
     Group {
         line: "bytes",
         metrics: &[
-            counter("received", "in", |s| Number(s.stats.bytes_in)).unit("bytes")
+            counter("received", "in", |s| Number(s.stats.bytes_in))
+                .unit("bytes")
                 .help("bytes received on connections"),
-            counter("sent", "out", |s| Number(s.stats.bytes_out)).unit("bytes")
+            counter("sent", "out", |s| Number(s.stats.bytes_out))
+                .unit("bytes")
                 .help("bytes sent on connections"),
             counter("receives", "receives", |s| Number(s.stats.recvs))
                 .help("recv calls on connections"),
-            counter("sends", "sends", |s| Number(s.stats.sends))
-                .help("send calls on connections"),
+            counter("sends", "sends", |s| Number(s.stats.sends)).help("send calls on connections"),
             counter("sends_blocked", "blocked", |s| Number(s.stats.sends_blocked))
                 .help("sends that took less than they were offered"),
-            gauge("buffered", "waiting", |s| number(s.buffered)).unit("bytes")
+            gauge("buffered", "waiting", |s| number(s.buffered))
+                .unit("bytes")
                 .help("bytes set aside for single peers"),
         ],
     },
     Group {
         line: "loop",
         metrics: &[
-            counter("turns", "turns", |s| Number(s.stats.turns))
-                .help("times round the loop"),
-            histogram("turn_duration", "turn time", |s| Times(s.stats.turn_time)).unit("seconds")
+            counter("turns", "turns", |s| Number(s.stats.turns)).help("times round the loop"),
+            histogram("turn_duration", "turn time", |s| Times(s.stats.turn_time))
+                .unit("seconds")
                 .help("how long a turn took, from the end of its wait"),
-            gauge("turn_longest", "longest turn", |s| Micros(s.stats.turn_us_max)).unit("seconds")
+            gauge("turn_longest", "longest turn", |s| Micros(s.stats.turn_us_max))
+                .unit("seconds")
                 .help("the longest turn since the start"),
-            gauge("wait_longest_turns", "longest wait in turns", |s| Number(s.stats.wait_turns_max))
-                .help("the most turns that a ready connection waited to be read"),
+            gauge("wait_longest_turns", "longest wait in turns", |s| {
+                Number(s.stats.wait_turns_max)
+            })
+            .help("the most turns that a ready connection waited to be read"),
             counter("connections_accepted", "accepted", |s| Number(s.stats.accepted))
                 .help("connections accepted, on all listeners"),
             counter("accepts_failed", "accepts failed", |s| Number(s.stats.accept_failed))
@@ -101,8 +112,10 @@ pub const GROUPS: &[Group] = &[
                 .help("answers dropped because sending them would have blocked"),
             counter("datagrams_failed", "failed", |s| Number(s.stats.datagrams_failed))
                 .help("answers dropped because sending them failed"),
-            counter("datagrams_lost", "dropped by the kernel", |s| s.stats.datagrams_lost.map_or(NotTold, Number))
-                .help("datagrams that the kernel dropped; absent where it does not tell"),
+            counter("datagrams_lost", "dropped by the kernel", |s| {
+                s.stats.datagrams_lost.map_or(NotTold, Number)
+            })
+            .help("datagrams that the kernel dropped; absent where it does not tell"),
             counter("datagram_errors", "errors", |s| Number(s.stats.datagram_errors))
                 .help("recvfrom calls that failed"),
         ],
@@ -116,13 +129,6 @@ pub const GROUPS: &[Group] = &[
                 .help("datagrams that the echo left unanswered, by reason"),
             counter("echo_loops", "loops", |s| Number(s.echo.loops))
                 .help("loops with other echo services that were recognised"),
-        ],
-    },
-    Group {
-        line: "closes",
-        metrics: &[
-            counter("peers_closed", "closes", |s| By("reason", s.closes.clone()))
-                .help("peers that ended, by reason"),
         ],
     },
 ];
