@@ -2,6 +2,7 @@
 
 use crate::control::Place;
 use crate::support::{Peer, Program};
+use reactor::serve::metrics::table::{Metric, metrics};
 use std::io::Read as _;
 use std::net::{SocketAddr, TcpStream};
 
@@ -91,7 +92,7 @@ fn metrics_count_what_happened() {
 fn each_word_of_the_table_is_exposed_with_its_kind_and_its_help() {
     let (_server, at) = measured(&[]);
     let (_, body) = get(at, "/metrics");
-    for metric in reactor::serve::metrics::table::metrics() {
+    for metric in metrics() {
         let name = metric.full_name();
         let family = name.strip_suffix("_total").unwrap_or(&name);
         let told = format!("# TYPE {family} {}", metric.kind.word());
@@ -99,6 +100,17 @@ fn each_word_of_the_table_is_exposed_with_its_kind_and_its_help() {
         assert!(absent || body.lines().any(|line| line == told), "{told}\n{body}");
         assert!(absent || body.contains(&format!("# HELP {family} {}", metric.help)), "{family}");
     }
+}
+
+#[test]
+fn the_page_lists_the_table_and_nothing_else() {
+    let page = include_str!("../../docs/METRICS.md");
+    let told: Vec<&str> = page.lines().filter(|line| line.starts_with("| `reactor_")).collect();
+    let row = |metric: &Metric| {
+        format!("| `{}` | {} | {} |", metric.full_name(), metric.kind.word(), metric.help)
+    };
+    let table: Vec<String> = metrics().map(row).collect();
+    assert_eq!(told, table);
 }
 
 #[test]
