@@ -2,6 +2,7 @@
 
 use super::admission::AdmissionArgs;
 use super::control::ManagementArgs;
+use super::unix::UnixArgs;
 use super::{DEFAULT, Error, FamilyArgs, Look, ProtocolArg, parse_duration, resolve};
 use crate::address::{Group, GroupError, Transport, Use};
 use crate::echo;
@@ -31,7 +32,7 @@ const USER_TIMEOUT_MOST: Duration = Duration::from_secs(24 * 3600);
 /// `reactor serve`.
 #[derive(Debug, Args)]
 pub struct ServeArgs {
-    /// Serve chat over TCP at ADDR; may be repeated. Without --tcp and --udp: both.
+    /// Serve chat over TCP at ADDR; may be repeated. Without --tcp, --udp and --unix: both.
     #[arg(long, value_name = "ADDR", num_args = 0..=1, default_missing_value = DEFAULT)]
     tcp: Vec<String>,
     /// Answer datagrams at ADDR; may be repeated.
@@ -103,6 +104,8 @@ pub struct ServeArgs {
     /// What stdin and stdout are for.
     #[arg(long, value_enum, default_value_t = ConsoleArg::Chat)]
     console: ConsoleArg,
+    #[command(flatten)]
+    unix: UnixArgs,
     #[command(flatten)]
     management: ManagementArgs,
     #[command(flatten)]
@@ -211,7 +214,7 @@ impl ServeArgs {
             return Err(Error::Usage("--spin and --gather: at most 1s".to_owned()));
         }
         let default = [DEFAULT.to_owned()];
-        let neither = self.tcp.is_empty() && self.udp.is_empty();
+        let neither = self.tcp.is_empty() && self.udp.is_empty() && !self.unix.any();
         let (tcp, udp) =
             if neither { (&default[..], &default[..]) } else { (&*self.tcp, &*self.udp) };
         let family = self.family.family();
@@ -238,6 +241,7 @@ impl ServeArgs {
         Ok(serve::Options {
             tcp: all(tcp, Transport::Tcp)?,
             udp: all(udp, Transport::Udp)?,
+            unix: self.unix.options(),
             echo: echo::Rules {
                 any_port: self.udp_any_port,
                 rate: self.udp_rate,

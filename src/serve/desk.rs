@@ -2,6 +2,7 @@
 //! is counted. The list of them is in `chat::words`; each is answered where it was asked, on the
 //! console or over the control socket, and nowhere else.
 
+use super::gate::Caller;
 use super::gate::sources::CONNECT_RATE_MAX;
 use super::metrics::{exposition, table};
 use super::server::{Role, Server};
@@ -15,6 +16,8 @@ use std::time::{Duration, Instant};
 /// Peers that `/top` lists, by each of its measures.
 const TOP_PEERS: usize = 5;
 
+/// Processes that `/who` lists: a screen.
+const PROCESSES_TOLD_MAX: usize = 20;
 /// What became of an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Done {
@@ -130,6 +133,11 @@ impl Server {
                 self.stop_if_drained();
                 Done::Yes
             }
+            Order::Who(room) => {
+                let done = Done::only(self.chat.obey(desk, order));
+                self.tell_processes(desk, room.as_deref());
+                done
+            }
             shared => Done::only(self.chat.obey(desk, shared)),
         }
     }
@@ -141,6 +149,24 @@ impl Server {
             if self.roles[listener] == Role::Chat {
                 self.actions.push_back(Action::Refuse { listener });
             }
+        }
+    }
+
+    /// Of the members of a room, by default the operator's, those that came by a Unix socket: which
+    /// process each was then.
+    fn tell_processes(&mut self, desk: PeerId, room: Option<&str>) {
+        let mut processes = Vec::new();
+        for peer in self.chat.members_of(desk, room) {
+            if let Some(Caller::Unix(who)) = self.gate.caller_of(peer) {
+                processes.push(format!("{} {peer}: {who}", self.chat.name_of(peer)));
+            }
+        }
+        for line in processes.iter().take(PROCESSES_TOLD_MAX) {
+            self.answer(desk, line);
+        }
+        if let Some(more) = processes.len().checked_sub(PROCESSES_TOLD_MAX).filter(|&more| more > 0)
+        {
+            self.answer(desk, &format!("and {more} more by a Unix socket"));
         }
     }
 

@@ -38,7 +38,7 @@ pub(super) fn listen<O: Os>(
     if let Some(path) = &options.management.control {
         let at = UnixAddress::Path(path.clone());
         let listened = reactor.listen(&Endpoint::Unix(at.clone()), OWNER_ALONE);
-        listened.map_err(|source| Error::Control { at: at.clone(), source })?;
+        listened.map_err(|source| Error::BindUnix { at: at.clone(), source })?;
         server.serves(Role::Control);
         log.say(&format!("listening unix {at} control"));
     }

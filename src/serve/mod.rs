@@ -54,6 +54,8 @@ pub struct Options {
     pub tcp: Vec<SocketAddr>,
     /// Where to answer datagrams.
     pub udp: Vec<SocketAddr>,
+    /// Sockets of the Unix domain.
+    pub unix: UnixOptions,
     /// Which datagrams are answered.
     pub echo: echo::Rules,
     /// Multicast groups that the UDP sockets join.
@@ -92,6 +94,17 @@ pub struct Options {
     pub color: bool,
 }
 
+/// Where to listen in the Unix domain.
+#[derive(Clone, Debug, Default)]
+pub struct UnixOptions {
+    /// For connections.
+    pub streams: Vec<UnixAddress>,
+    /// For datagrams, which are answered.
+    pub datagrams: Vec<UnixAddress>,
+    /// Permissions of their paths, chmod(2).
+    pub mode: u32,
+}
+
 /// Why `serve` could not start, or had to stop.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -105,12 +118,12 @@ pub enum Error {
         /// bind(2)'s or listen(2)'s error.
         source: io::Error,
     },
-    /// The control socket could not be bound.
-    #[error("--control {at}: {source}{}", control_hint(.source))]
-    Control {
-        /// The path that was asked for.
+    /// A Unix socket could not be bound.
+    #[error("bind unix {at}: {source}")]
+    BindUnix {
+        /// The address that was asked for.
         at: UnixAddress,
-        /// The failed call's error.
+        /// bind(2)'s or listen(2)'s error, or why the path is in use.
         source: io::Error,
     },
     /// The access file or the secret file is of no use: the whole line.
@@ -138,16 +151,6 @@ fn hint(error: &io::Error) -> &'static str {
         io::ErrorKind::AddrInUse => "; stop the program that has it, or take port 0 for a free one",
         io::ErrorKind::AddrNotAvailable => "; no interface here has that address",
         io::ErrorKind::PermissionDenied => "; ports below 1024 need a privilege",
-        _ => "",
-    }
-}
-
-/// What to try where the control socket cannot be bound.
-fn control_hint(error: &io::Error) -> &'static str {
-    match error.kind() {
-        io::ErrorKind::AddrInUse => "; a server answers there already, take another path",
-        io::ErrorKind::NotFound => "; make its folder first",
-        io::ErrorKind::PermissionDenied => "; take a path in a folder of your own",
         _ => "",
     }
 }
@@ -181,6 +184,17 @@ pub fn run<O: Os>(mut os: O, options: &Options, log: &LogQueue) -> Result<(), Er
         server.warn_of_wildcard("tcp", &bound);
         server.bound(bound);
     }
+    for at in &options.unix.streams {
+        let bind = |source| Error::BindUnix { at: at.clone(), source };
+        let bound = reactor.listen(&at.clone().into(), options.unix.mode).map_err(bind)?;
+        log.say(&format!("listening unix {at} {}", options.rules.protocol.word()));
+        server.bound(bound);
+    }
+    for at in &options.unix.datagrams {
+        let bind = |source| Error::BindUnix { at: at.clone(), source };
+        reactor.bind_unix(at, options.unix.mode).map_err(bind)?;
+        log.say(&format!("listening unix-dgram {at} echo"));
+    }
     management::listen(&mut reactor, &mut server, options, log)?;
     let mut udps = Vec::new();
     for &at in &options.udp {
@@ -203,7 +217,7 @@ pub fn run<O: Os>(mut os: O, options: &Options, log: &LogQueue) -> Result<(), Er
     server.tell_cut();
     let stats = reactor.report();
     log::info!("stopped: {stats:?}");
-    if !options.udp.is_empty() {
+    if !options.udp.is_empty() || !options.unix.datagrams.is_empty() {
         log::info!("{}", server.tell_datagrams(stats));
     }
     Ok(())

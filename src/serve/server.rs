@@ -11,7 +11,8 @@ use super::metrics::{self, Scrapers};
 use crate::chat::{Chat, Rules, Said};
 use crate::echo::Echo;
 use crate::handler::{
-    Action, CloseReason, Datagram, Endpoint, Handler, Origin, PeerId, Screen, Signal, Slices, Taken,
+    Action, CloseReason, Datagram, Endpoint, Handler, Origin, PeerId, Screen, Signal, Slices,
+    Taken, UnixAddress, UnixDatagram,
 };
 use crate::log_queue::LogQueue;
 use crate::stats::Stats;
@@ -64,6 +65,8 @@ pub struct Server {
     pub(super) gate: Gate,
     /// `/drain` was said: no new peers, and the end comes with the last one's.
     pub(super) draining: bool,
+    /// Datagrams of the Unix domain whose sender had no name, so that no answer can reach it.
+    pub(super) unnamed: u64,
     /// What each listener is for, in the order in which they were bound.
     pub(super) roles: Vec<Role>,
     pub(super) control: Control,
@@ -96,6 +99,7 @@ impl Server {
             control: Control::default(),
             scrapers: Scrapers::default(),
             asked: Vec::new(),
+            unnamed: 0,
             closes: BTreeMap::new(),
         }
     }
@@ -366,6 +370,16 @@ impl Handler for Server {
     fn datagram<'a>(&'a mut self, datagram: Datagram<'a>, now: Instant) -> Option<&'a [u8]> {
         let answers = self.gate.hears(datagram.from.ip(), now) && self.echo.answers(&datagram, now);
         answers.then_some(datagram.bytes)
+    }
+
+    /// The echo's rules are about addresses that can be forged. Here none can be, and the path's
+    /// permissions have let the sender in.
+    fn unix_datagram<'a>(&'a mut self, datagram: UnixDatagram<'a>) -> Option<&'a [u8]> {
+        if *datagram.from == UnixAddress::Unnamed {
+            self.unnamed += 1;
+            return None;
+        }
+        Some(datagram.bytes)
     }
 
     fn signalled(&mut self, signal: Signal, _now: Instant) {

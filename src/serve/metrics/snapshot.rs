@@ -17,6 +17,8 @@ pub struct Snapshot {
     pub(super) echo: echo::Counts,
     /// Datagrams that the gate did not let in.
     pub(super) not_allowed: u64,
+    /// Datagrams whose sender had no name to answer to.
+    pub(super) unnamed: u64,
     pub(super) peers: usize,
     pub(super) rooms: usize,
     /// Peers that are owed messages, and how many the furthest of them is behind.
@@ -45,6 +47,7 @@ impl Snapshot {
             ("limited", echo.limited),
             ("muted", echo.muted),
             ("not allowed", self.not_allowed),
+            ("unnamed", self.unnamed),
         ]
     }
 }
@@ -59,6 +62,7 @@ impl Server {
             delivery: self.chat.delivery,
             echo: *self.echo.counts(),
             not_allowed: self.gate.datagrams_refused,
+            unnamed: self.unnamed,
             peers: self.gate.connections(),
             rooms: self.chat.rooms_count(),
             behind,
