@@ -226,7 +226,7 @@ fn a_dial_connects_from_the_address_that_was_asked_for() {
 fn the_unspecified_ipv6_listener_takes_ipv4_as_plain_ipv4() {
     let mut os = MioOs::new(Settings::default()).unwrap();
     let Ok(mut listener) = os.listen(&at("[::]:0"), OWNER_ALONE, 0) else { return };
-    let port = address_of(os, &listener).port();
+    let port = address_of(&os, &listener).port();
     let client = StdStream::connect(local(port)).unwrap();
     let (_, from) = until(&mut os, |os| os.accept(&mut listener, peer(1))).unwrap();
     assert_eq!(from, client.local_addr().unwrap().into());
@@ -237,7 +237,7 @@ fn the_unspecified_ipv6_listener_takes_ipv4_as_plain_ipv4() {
 fn where_ipv6_only_is_asked_for_the_unspecified_listener_leaves_ipv4_alone() {
     let mut os = MioOs::new(Settings { ipv6_only: true, ..Settings::default() }).unwrap();
     let Ok(listener) = os.listen(&at("[::]:0"), OWNER_ALONE, 0) else { return };
-    let port = address_of(os, &listener).port();
+    let port = address_of(&os, &listener).port();
     os.listen(&local(port).into(), OWNER_ALONE, 1).expect("the same port of IPv4 is free");
     let Ok(udp) = os.bind_udp("[::]:0".parse().unwrap(), false, 0) else { return };
     let port = os.udp_address(&udp).unwrap().port();
@@ -248,7 +248,7 @@ fn where_ipv6_only_is_asked_for_the_unspecified_listener_leaves_ipv4_alone() {
 fn any_other_ipv6_listener_leaves_ipv4_alone() {
     let mut os = MioOs::new(Settings::default()).unwrap();
     let Ok(listener) = os.listen(&at("[::1]:0"), OWNER_ALONE, 0) else { return };
-    let port = address_of(os, &listener).port();
+    let port = address_of(&os, &listener).port();
     os.listen(&local(port).into(), OWNER_ALONE, 1).expect("the same port of IPv4 is free");
 }
 
@@ -256,7 +256,7 @@ fn any_other_ipv6_listener_leaves_ipv4_alone() {
 fn a_taken_address_is_told() {
     let mut os = MioOs::new(Settings::default()).unwrap();
     let listener = os.listen(&local(0).into(), OWNER_ALONE, 0).unwrap();
-    let taken = address_of(os, &listener);
+    let taken = address_of(&os, &listener);
     assert_eq!(os.listen(&taken.into(), OWNER_ALONE, 1).unwrap_err().kind(), ErrorKind::AddrInUse);
 }
 
@@ -268,7 +268,7 @@ fn the_backlog_holds_a_burst_that_nobody_accepts() {
     }
     let mut os = MioOs::new(Settings::default()).unwrap();
     let listener = os.listen(&local(0).into(), OWNER_ALONE, 0).unwrap();
-    let at = address_of(os, &listener);
+    let at = address_of(&os, &listener);
     let burst: Vec<_> = (0..300)
         .map(|i| match StdStream::connect_timeout(&at, Duration::from_secs(1)) {
             Ok(client) => client,
@@ -282,7 +282,7 @@ fn the_backlog_holds_a_burst_that_nobody_accepts() {
 fn events_beyond_the_callers_room_come_with_the_next_call() {
     let mut os = MioOs::new(Settings::default()).unwrap();
     let mut listener = os.listen(&local(0).into(), OWNER_ALONE, 0).unwrap();
-    let at = address_of(os, &listener);
+    let at = address_of(&os, &listener);
     let clients: Vec<_> = (0..5).map(|_| StdStream::connect(at).unwrap()).collect();
     let accept = |serial| until(&mut os, |os| os.accept(&mut listener, peer(serial))).unwrap();
     let streams: Vec<_> = (1..=5).map(accept).collect();
@@ -338,7 +338,7 @@ fn keep_alive_and_the_user_timeout_are_on_and_accepted_sockets_have_them_from_th
     let settings = Settings { user_timeout: Duration::from_secs(77), ..Settings::default() };
     let mut os = MioOs::new(settings).unwrap();
     let mut listener = os.listen(&local(0).into(), OWNER_ALONE, 0).unwrap();
-    let at = address_of(os, &listener);
+    let at = address_of(&os, &listener);
     let dialed = os.connect(&at.into(), None, peer(1)).unwrap();
     let (accepted, _) = until(&mut os, |os| os.accept(&mut listener, peer(2))).unwrap();
     for stream in [dialed, accepted] {
