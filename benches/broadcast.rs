@@ -41,7 +41,7 @@ fn turn(peers: u32, talkers: u32, lines: u32, len: usize) -> Box<dyn FnMut()> {
             let mut slices = Slices::new();
             chat.pending(peer, &mut slices);
             let n = black_box(slices.runs()).iter().map(|run| run.len()).sum();
-            chat.sent(peer, n);
+            chat.sent(peer, n, now);
         }
         while chat.next_action().is_some() {}
     };

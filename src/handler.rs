@@ -208,8 +208,11 @@ pub enum Action {
     },
     /// Closes in this turn's sweep, pending or not.
     Close(PeerId, CloseReason),
-    /// Closes the listeners: nobody new comes in.
-    Refuse,
+    /// Closes a listener: nobody new comes in there.
+    Refuse {
+        /// Which, in the order of `reactor::Reactor::listen`.
+        listener: usize,
+    },
     /// Changes how long a connection may take nothing of what is pending, from now on.
     StallTimeout(Duration),
     /// Changes what all buffers together may hold, in bytes, from now on.

@@ -110,12 +110,13 @@
 //! | [`cli`] | what was typed, turned once into checked options |
 //! | [`address`] | host and port in every form, to socket addresses, before the loop |
 //! | [`serve`], [`connect`], [`bench`](mod@bench) | the programs |
+//! | [`ctl`] | orders for a running server, in blocking calls |
 //! | [`chat`] | the room: one log, one cursor for each peer |
 //! | [`echo`], [`probes`] | which datagram is answered; what came back of those that one sent |
 //! | [`wire`], [`visible`] | bytes to lines; text that cannot steer a terminal |
 //! | [`terminal`] | the line being typed, and what is shown above it |
 //! | [`secret`] | what a server asks its peers for first |
-//! | [`timers`], [`stats`], [`log_queue`] | deadlines in order; counters; log lines on their way to stderr |
+//! | [`timers`], [`stats`], [`histogram`], [`log_queue`] | deadlines in order; counters; times by size; log lines on their way to stderr |
 //! | [`handler`] | the contract between the loop and the programs |
 //! | [`reactor`] | the loop |
 //! | [`os`] | the trait, and the real system |
@@ -154,8 +155,10 @@ pub mod bench;
 pub mod chat;
 pub mod cli;
 pub mod connect;
+pub mod ctl;
 pub mod echo;
 pub mod handler;
+pub mod histogram;
 pub mod log_queue;
 pub mod os;
 mod outgoing;

@@ -12,13 +12,16 @@ use reactor::os::signals::end_by;
 use reactor::os::stdio::{Output, console_is_terminal, progress_terminal, write_last};
 use reactor::os::terminal::{give_back, give_back_at_panic};
 use reactor::os::trace::TraceOs;
-use reactor::{bench, connect, serve};
+use reactor::{bench, connect, ctl, serve};
 use std::io::{IoSlice, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
 /// How long the last log lines may wait for a stderr that takes nothing.
 const LAST_LINES_WITHIN: Duration = Duration::from_millis(500);
+
+/// The exit code of `ctl` where the server refused an order.
+const REFUSED: u8 = 1;
 
 fn main() -> ExitCode {
     give_back_at_panic();
@@ -90,6 +93,12 @@ fn run(cli: &Cli, log: &LogQueue) -> Result<Outcome, Error> {
             };
             let ended = ended.map_err(failed)?;
             Ok(Outcome { code: ended.into(), signal: ended.signal() })
+        }
+        Command::Ctl(args) => {
+            let options = args.options()?;
+            let (stdin, stdout) = (std::io::stdin().lock(), std::io::stdout().lock());
+            let obeyed = ctl::run(&options, stdin, stdout).map_err(failed)?;
+            Ok(ExitCode::from(if obeyed { 0 } else { REFUSED }).into())
         }
         Command::Completions(args) => {
             args.write();

@@ -1,5 +1,7 @@
 //! What the loop counts: one struct of plain counters, all of them since the start.
 
+use crate::histogram::Histogram;
+
 /// Counters of one [`crate::reactor::Reactor`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
@@ -7,6 +9,8 @@ pub struct Stats {
     pub turns: u64,
     /// The longest turn, from the end of its wait, in microseconds.
     pub turn_us_max: u64,
+    /// How long turns took, from the end of their wait.
+    pub turn_time: Histogram,
     /// The longest that a connection stood ready to be read, in turns: 0 is read in the turn that
     /// saw it become ready.
     pub wait_turns_max: u64,
@@ -49,19 +53,5 @@ impl Stats {
     /// Datagrams that the system did not take, for whatever reason.
     pub fn datagrams_dropped(&self) -> u64 {
         self.datagrams_blocked + self.datagrams_failed
-    }
-
-    /// What is known of datagrams, in one line.
-    pub fn datagrams(&self) -> String {
-        let lost = self.datagrams_lost.map_or("not told".to_owned(), |lost| lost.to_string());
-        format!(
-            "datagrams in {}, out {}, would block {}, failed {}, dropped by the kernel {lost}, \
-             errors {}",
-            self.datagrams_in,
-            self.datagrams_out,
-            self.datagrams_blocked,
-            self.datagrams_failed,
-            self.datagram_errors
-        )
     }
 }

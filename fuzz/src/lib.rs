@@ -126,7 +126,7 @@ fn drain(chat: &mut Chat) {
             if sent == 0 {
                 break;
             }
-            chat.sent(peer, sent);
+            chat.sent(peer, sent, Instant::now());
         }
         let stream = String::from_utf8(stream).expect("what is sent is UTF-8");
         assert!(stream.is_empty() || stream.ends_with('\n'));

@@ -3,6 +3,7 @@
 use super::Chat;
 use super::room::Slow;
 use crate::handler::{Action, CloseReason, PeerId, Slices};
+use std::time::Instant;
 
 impl Chat {
     /// A peer that may be owed something, until none is left. A reader that fell off the log is
@@ -78,8 +79,8 @@ impl Chat {
     }
 
     /// The kernel took `n` bytes of what `pending` gave last.
-    pub fn sent(&mut self, peer: PeerId, n: usize) {
-        let Chat { peers, rooms, buffered, actions, counts, .. } = self;
+    pub fn sent(&mut self, peer: PeerId, n: usize, now: Instant) {
+        let Chat { peers, rooms, buffered, actions, counts, delivery, .. } = self;
         let Some(Some(state)) = peers.get_mut(peer.slot as usize) else { return };
         let room = state.room;
         let log = &rooms.get(room).log;
@@ -106,6 +107,7 @@ impl Chat {
             return;
         }
         let before = state.cursor;
+        let waited = log.age_us(before.at(), now);
         if let Some(rest) = state.cursor.sent(log, peer.serial, until, n as u64) {
             let outbox = state.outbox.get_or_insert_default();
             log.bytes(rest).iter().for_each(|half| outbox.bytes.extend_from_slice(half));
@@ -113,6 +115,11 @@ impl Chat {
             *buffered += outbox.rest;
         }
         counts.delivered += state.cursor.passed_since(&before);
+        match waited {
+            _ if state.fresh => state.fresh = state.cursor.at() < log.end(),
+            Some(waited) => delivery.add(waited),
+            None => {}
+        }
         if rooms.get_mut(room).moved() {
             rooms.queue(room);
         }

@@ -7,9 +7,14 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
+use std::time::Instant;
 
 /// The author of a notice: the server itself. No connection has this serial.
 pub const NOBODY: u64 = u64::MAX;
+
+/// The unit of the moments that are kept with messages, in microseconds: in 32 bits they go round in
+/// 19 hours, and the entry's padding holds them.
+const TICK_US: u32 = 16;
 
 /// What a message costs beside its bytes.
 pub const ENTRY_BYTES: usize = size_of::<Entry>();
@@ -27,6 +32,10 @@ pub struct BroadcastLog {
     end_offset: u64,
     /// How many messages were said by somebody, since the start, modulo 2^32.
     said: u32,
+    /// When the first message was said.
+    begun: Option<Instant>,
+    /// The moment that is kept with the next message, in ticks since then, modulo 2^32.
+    clock: u32,
 }
 
 struct Entry {
@@ -36,6 +45,8 @@ struct Entry {
     author: u64,
     /// `BroadcastLog::said` before this message.
     said_before: u32,
+    /// `BroadcastLog::clock` when it came.
+    said_at: u32,
 }
 
 impl BroadcastLog {
@@ -47,6 +58,8 @@ impl BroadcastLog {
             first: 0,
             end_offset: 0,
             said: 0,
+            begun: None,
+            clock: 0,
         }
     }
 
@@ -67,7 +80,8 @@ impl BroadcastLog {
 
     /// Adds a message, its parts end to end. The caller has made room.
     pub fn append(&mut self, author: u64, parts: &[&[u8]]) {
-        self.entries.push_back(Entry { start: self.end_offset, author, said_before: self.said });
+        let (said_before, said_at) = (self.said, self.clock);
+        self.entries.push_back(Entry { start: self.end_offset, author, said_before, said_at });
         for part in parts {
             self.bytes.extend(part.iter());
             self.end_offset += part.len() as u64;
@@ -75,6 +89,20 @@ impl BroadcastLog {
         if author != NOBODY {
             self.said = self.said.wrapping_add(1);
         }
+    }
+
+    /// What is said next is said now.
+    pub fn set_clock(&mut self, now: Instant) {
+        let begun = *self.begun.get_or_insert(now);
+        self.clock = ticks(begun, now);
+    }
+
+    /// How long ago a message was said, in microseconds to the next tick, modulo 19 hours; of a
+    /// notice nobody knows.
+    pub fn age_us(&self, at: u64, now: Instant) -> Option<u64> {
+        let entry = self.entry(at).filter(|entry| entry.author != NOBODY)?;
+        let age = ticks(self.begun?, now).wrapping_sub(entry.said_at);
+        Some(u64::from(age) * u64::from(TICK_US))
     }
 
     /// Drops the oldest message.
@@ -129,6 +157,14 @@ impl BroadcastLog {
     }
 }
 
+/// From one moment to a later one, in ticks modulo 2^32.
+fn ticks(from: Instant, to: Instant) -> u32 {
+    let past = to.saturating_duration_since(from);
+    let a_second = 1_000_000 / TICK_US;
+    let ticks = past.subsec_micros() / TICK_US;
+    (past.as_secs() as u32).wrapping_mul(a_second).wrapping_add(ticks)
+}
+
 impl Default for BroadcastLog {
     fn default() -> Self {
         Self::new()
@@ -138,6 +174,7 @@ impl Default for BroadcastLog {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     fn joined(halves: [&[u8]; 2]) -> Vec<u8> {
         halves.concat()
@@ -183,6 +220,23 @@ mod tests {
         log.append(NOBODY, &[b"* a left\n"]);
         let counts: Vec<u32> = (0..=3).map(|at| log.said_before(at)).collect();
         assert_eq!(counts, [0, 0, 1, 1]);
+    }
+
+    #[test]
+    fn of_each_message_its_age_is_known_and_of_a_notice_not() {
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        let mut log = BroadcastLog::new();
+        log.append(7, &[b"before any clock\n"]);
+        assert_eq!(log.age_us(0, at(0)), None);
+        log.set_clock(at(0));
+        log.append(7, &[b"a\n"]);
+        log.append(NOBODY, &[b"* b\n"]);
+        log.set_clock(at(2_000));
+        log.append(7, &[b"c\n"]);
+        let ages: Vec<Option<u64>> = (1..5).map(|message| log.age_us(message, at(5_000))).collect();
+        assert_eq!(ages, [Some(5_000_000), None, Some(3_000_000), None]);
+        assert_eq!(size_of::<Entry>(), 24, "the moment costs nothing");
     }
 
     #[test]

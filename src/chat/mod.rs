@@ -7,9 +7,10 @@
 //! sent first. The same core relays for `--protocol lines` and `raw`, which have one room, no names
 //! and no notices: nothing may be put into a stream there.
 //!
-//! Who is where is in this file, what is owed in `delivery`, what peers ask for in `talk`, what
-//! the operator does in `office`.
+//! Who is where is in this file, who stands aside in `aside`, what is owed in `delivery`, what peers
+//! ask for in `talk`, what the operator does in `office`.
 
+mod aside;
 pub mod cursor;
 mod delivery;
 pub mod log;
@@ -26,6 +27,7 @@ pub use peer::ANSWERS_BYTES_MAX;
 pub use room::Slow;
 
 use crate::handler::{Action, CloseReason, PeerId};
+use crate::histogram::Histogram;
 use crate::visible::visible_into;
 use crate::wire::Protocol;
 use peer::{NOT_A_MEMBER, Peer};
@@ -105,6 +107,8 @@ pub struct Chat {
     names: Register,
     /// Reads whole messages, is never closed, is told what it missed by its owner.
     console: Option<PeerId>,
+    /// Other peers through which the operator speaks; they stand aside.
+    desks: Vec<PeerId>,
     /// Peers whose outbox was filled since they were offered last.
     answered: VecDeque<PeerId>,
     /// Talkers to read again.
@@ -116,6 +120,8 @@ pub struct Chat {
     buffered: usize,
     /// What was counted since the start.
     pub counts: Counts,
+    /// How long the oldest message of each send had waited since it was said.
+    pub delivery: Histogram,
     /// How much each peer said since `/top` was asked last.
     spoke: BTreeMap<PeerId, u64>,
     /// Of that the last speaker's latest share: mostly the next line is the same peer's.
@@ -149,12 +155,14 @@ impl Chat {
             rooms: Rooms::new(rules.log_bytes, rules.slow),
             names: Register::default(),
             console: None,
+            desks: Vec::new(),
             answered: VecDeque::new(),
             released: Vec::new(),
             actions: VecDeque::new(),
             draft: Vec::new(),
             buffered: 0,
             counts: Counts::default(),
+            delivery: Histogram::default(),
             spoke: BTreeMap::new(),
             speaking: (PeerId { serial: 0, slot: 0 }, 0),
             top_since: None,
@@ -170,35 +178,6 @@ impl Chat {
         if self.is_chat() {
             self.tell(peer, format_args!("you are guest{}", peer.serial));
         }
-    }
-
-    /// A peer does not come in: it is told why (chat) and closed.
-    pub fn refuse(&mut self, peer: PeerId, why: CloseReason, last_words: Arguments<'_>) {
-        self.keep_outside(peer);
-        self.close(peer, why, last_words);
-    }
-
-    /// A peer waits outside: it is told what is meant for it alone and hears nothing of any room.
-    pub fn keep_outside(&mut self, peer: PeerId) {
-        self.admit(peer, 0);
-        self.stand_aside(peer);
-    }
-
-    /// The console comes in, unannounced; into the lobby only where it `talks`.
-    pub fn join_console(&mut self, peer: PeerId, talks: bool) {
-        self.console = Some(peer);
-        self.admit(peer, 0);
-        if !talks {
-            self.stand_aside(peer);
-        }
-    }
-
-    /// Is owed nothing of any log, only answers.
-    fn stand_aside(&mut self, peer: PeerId) {
-        let Some(state) = self.get_mut(peer) else { return };
-        state.outbox.get_or_insert_default().until = Some((0, 0));
-        let (room, place) = (state.room, std::mem::replace(&mut state.place, NOT_A_MEMBER));
-        self.unseat(room, place);
     }
 
     fn admit(&mut self, peer: PeerId, history: usize) {
@@ -217,7 +196,8 @@ impl Chat {
         let cursor = room.begin(peer.serial, history);
         let place = room.join(peer.slot, cursor.at());
         let (serial, room) = (peer.serial, LOBBY);
-        self.peers[slot] = Some(Peer { serial, cursor, outbox, place, room, muted: false });
+        let fresh = self.rooms.get(room).log.end() > cursor.at();
+        self.peers[slot] = Some(Peer { serial, cursor, outbox, place, room, muted: false, fresh });
     }
 
     /// A peer goes from its room to another one, at once: what was still pending from the old room
@@ -244,8 +224,9 @@ impl Chat {
         let room = self.rooms.get_mut(to);
         let cursor = room.begin(peer.serial, history);
         let place = room.join(peer.slot, cursor.at());
+        let fresh = room.log.end() > cursor.at();
         if let Some(state) = self.get_mut(peer) {
-            (state.cursor, state.room, state.place) = (cursor, to, place);
+            (state.cursor, state.room, state.place, state.fresh) = (cursor, to, place, fresh);
         }
         self.rooms.release(from);
     }
@@ -285,7 +266,7 @@ impl Chat {
         } else {
             draft.extend_from_slice(message);
         }
-        let operator = self.console == Some(peer);
+        let operator = self.is_operator(peer);
         let said = self.rooms.get_mut(room).say(peer.serial, &draft, operator, now);
         self.draft = draft;
         self.rooms.queue(room);
@@ -308,7 +289,8 @@ impl Chat {
         let Chat { peers, rooms, .. } = self;
         let Some(Some(state)) = peers.get_mut(peer.slot as usize) else { return false };
         let room = rooms.get_mut(state.room);
-        if room.is_full() {
+        // Who stands aside says nothing there, and is not to wait for who does.
+        if room.is_full() && state.is_member() {
             room.hold(peer);
             return true;
         }
@@ -326,7 +308,7 @@ impl Chat {
 
     /// One line to one peer alone.
     fn answer(&mut self, peer: PeerId, line: Arguments<'_>) {
-        if !self.is_chat() && self.console != Some(peer) {
+        if !self.is_chat() && !self.is_operator(peer) {
             return;
         }
         let Some(state) = self.get_mut(peer) else { return };
@@ -426,6 +408,7 @@ impl Chat {
         if self.console == Some(peer) {
             self.console = None;
         }
+        self.desks.retain(|&desk| desk != peer);
     }
 
     /// When a room is to be looked at whose slowest reader holds the others up.
@@ -504,7 +487,7 @@ impl Chat {
     /// The same behind what is in `into`: each line begins with a name, so no string is made for it.
     fn push_name(&self, into: &mut Vec<u8>, peer: PeerId) {
         match self.names.name_of(peer) {
-            _ if self.console == Some(peer) => into.extend_from_slice(b"operator"),
+            _ if self.is_operator(peer) => into.extend_from_slice(b"operator"),
             Some(name) => into.extend_from_slice(name.written().as_bytes()),
             None => {
                 let _ = write!(into, "guest{}", peer.serial);

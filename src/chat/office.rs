@@ -18,6 +18,11 @@ impl Chat {
         full
     }
 
+    /// How many rooms there are.
+    pub fn rooms_count(&self) -> usize {
+        self.rooms.iter().count()
+    }
+
     /// The name of the room that a peer is in.
     pub fn room_of(&self, peer: PeerId) -> Option<String> {
         self.get(peer).map(|state| self.rooms.get(state.room).name.to_string())

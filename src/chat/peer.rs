@@ -20,6 +20,9 @@ pub(super) struct Peer {
     pub(super) room: RoomIndex,
     /// Its words are not passed on.
     pub(super) muted: bool,
+    /// It has not been sent all of the history that it began with: what is older than it is late
+    /// through nobody's fault.
+    pub(super) fresh: bool,
 }
 
 /// Has left, and is only owed what was said before.

@@ -129,6 +129,7 @@ impl Room {
         operator: bool,
         now: Instant,
     ) -> bool {
+        self.log.set_clock(now);
         let size = message.len() + ENTRY_BYTES;
         let crowded = self.intake > 0 && self.intake + size > self.size_max / INTAKE_DIVISOR;
         let reserve = match self.slow {

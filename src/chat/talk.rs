@@ -6,7 +6,7 @@ use super::words::{self, Order, Parsed, Speaker, Target};
 use super::{Chat, Said};
 use crate::handler::{Action, CloseReason, PeerId};
 use crate::visible::visible;
-use std::fmt::Write as _;
+use std::fmt::{Arguments, Write as _};
 use std::time::{Duration, Instant};
 
 /// How long a peer that said `/quit` has to take what it is still owed.
@@ -33,17 +33,20 @@ impl Chat {
         }
         match words::parse(&String::from_utf8_lossy(text), Speaker::Peer) {
             Parsed::Said(text) => return self.say(peer, text.as_bytes(), now),
-            Parsed::Order(order) => self.obey(peer, &order),
+            Parsed::Order(order) => {
+                self.obey(peer, &order);
+            }
             Parsed::Wrong(hint) => self.tell(peer, format_args!("{hint}")),
         }
         Said::Yes
     }
 
-    /// An order that peers and the operator have in common; others do nothing here.
-    pub fn obey(&mut self, peer: PeerId, order: &Order<'_>) {
+    /// An order that peers and the operator have in common; others do nothing here. False where it
+    /// was not obeyed, which its answer says.
+    pub fn obey(&mut self, peer: PeerId, order: &Order<'_>) -> bool {
         let muted = self.get(peer).is_some_and(|state| state.muted);
         match order {
-            Order::Nick(_) if muted => self.tell(peer, format_args!("you are muted")),
+            Order::Nick(_) if muted => self.deny(peer, format_args!("you are muted")),
             Order::Nick(name) => self.rename(peer, name),
             Order::Join(room) => self.go_to(peer, room),
             Order::Rooms => self.list_rooms(peer),
@@ -51,113 +54,129 @@ impl Chat {
             Order::Msg { to, text } => self.whisper(peer, to, text),
             Order::Ping(word) => {
                 let word = visible(word.unwrap_or("")).into_owned();
-                self.tell(
+                self.grant(
                     peer,
                     format_args!("pong{}{word}", if word.is_empty() { "" } else { ": " }),
-                );
+                )
             }
             Order::Help => {
-                let speaker =
-                    if self.console == Some(peer) { Speaker::Operator } else { Speaker::Peer };
+                let operator = self.is_operator(peer);
+                let speaker = if operator { Speaker::Operator } else { Speaker::Peer };
                 for line in words::help(speaker) {
                     self.tell(peer, format_args!("{line}"));
                 }
+                true
             }
-            Order::Quit(reason) if self.console != Some(peer) => {
+            Order::Quit(reason) if !self.is_operator(peer) => {
                 let reason = reason.filter(|_| !muted).map(|reason| visible(reason).into_owned());
                 self.leave(peer, reason.as_deref());
                 let (why, within) = (CloseReason::Left, QUIT_FLUSH);
                 self.actions.push_back(Action::Finish { peer, why, within });
+                true
             }
-            _ => {}
+            _ => false,
         }
     }
 
-    fn rename(&mut self, peer: PeerId, name: &Name) {
+    /// The answer to an order that was obeyed.
+    fn grant(&mut self, peer: PeerId, answer: Arguments<'_>) -> bool {
+        self.tell(peer, answer);
+        true
+    }
+
+    /// The answer to one that was not.
+    fn deny(&mut self, peer: PeerId, answer: Arguments<'_>) -> bool {
+        self.tell(peer, answer);
+        false
+    }
+
+    fn rename(&mut self, peer: PeerId, name: &Name) -> bool {
         let before = self.name_of(peer);
         let Some(room) = self.get(peer).filter(|state| state.is_member()).map(|p| p.room) else {
-            return;
+            return false;
         };
         if before == name.written() {
-            return self.tell(peer, format_args!("you are {name}"));
+            return self.grant(peer, format_args!("you are {name}"));
         }
-        if self.console == Some(peer) || !self.names.take(name, peer) {
-            return self.tell(peer, format_args!("{name} is taken"));
+        if self.is_operator(peer) || !self.names.take(name, peer) {
+            return self.deny(peer, format_args!("{name} is taken"));
         }
         self.tell(peer, format_args!("you are {name}"));
         self.notice_of(room, format_args!("{before} is now {name}"));
+        true
     }
 
-    fn go_to(&mut self, peer: PeerId, name: &str) {
+    fn go_to(&mut self, peer: PeerId, name: &str) -> bool {
         if !self.is_chat() {
-            return self.tell(peer, format_args!("only the chat has rooms"));
+            return self.deny(peer, format_args!("only the chat has rooms"));
         }
         let Some(here) = self.get(peer).filter(|state| state.is_member()).map(|p| p.room) else {
-            return;
+            return self.deny(peer, format_args!("you are in no room, and stay in none"));
         };
         let to = match self.rooms.find(name) {
             Some(room) if room == here => {
-                return self.tell(peer, format_args!("you are in {name} already"));
+                return self.grant(peer, format_args!("you are in {name} already"));
             }
             Some(room) => room,
             None if self.rooms.iter().count() >= usize::from(self.rules.rooms_max) => {
-                return self.tell(peer, format_args!("there are enough rooms: /rooms lists them"));
+                return self.deny(peer, format_args!("there are enough rooms: /rooms lists them"));
             }
             None => self.rooms.make(name),
         };
         self.change_room(peer, to);
         let members = self.rooms.get(to).members.len();
-        self.tell(peer, format_args!("you are in {name}, {}", Members(members)));
+        self.grant(peer, format_args!("you are in {name}, {}", Members(members)))
     }
 
-    fn list_rooms(&mut self, peer: PeerId) {
+    fn list_rooms(&mut self, peer: PeerId) -> bool {
         let mut rooms: Vec<_> =
             self.rooms.iter().map(|r| (r.name.clone(), r.members.len())).collect();
         rooms.sort();
         let rooms = rooms.iter().map(|(name, members)| format!("{name} {members}"));
         let list = listed(rooms);
-        self.tell(peer, format_args!("rooms: {list}"));
+        self.grant(peer, format_args!("rooms: {list}"))
     }
 
-    fn list_members(&mut self, peer: PeerId, room: Option<&str>) {
+    fn list_members(&mut self, peer: PeerId, room: Option<&str>) -> bool {
         let index = match room {
             None => self.get(peer).map(|state| state.room),
             Some(name) => self.rooms.find(name),
         };
         let Some(index) = index else {
             let room = room.unwrap_or_default();
-            return self.tell(peer, format_args!("there is no {room}: /rooms lists them"));
+            return self.deny(peer, format_args!("there is no {room}: /rooms lists them"));
         };
         let room = self.rooms.get(index);
         let (name, members) = (room.name.clone(), Members(room.members.len()));
         let ids = self.members_of(peer, Some(&name));
         let list = listed(ids.iter().map(|&id| self.name_of(id)));
-        self.tell(peer, format_args!("{name}, {members}: {list}"));
+        self.grant(peer, format_args!("{name}, {members}: {list}"))
     }
 
-    fn whisper(&mut self, peer: PeerId, to: &Name, text: &str) {
+    fn whisper(&mut self, peer: PeerId, to: &Name, text: &str) -> bool {
         if !self.is_chat() {
-            return self.tell(peer, format_args!("only the chat has private messages"));
+            return self.deny(peer, format_args!("only the chat has private messages"));
         }
         let text = visible(text);
         let Some(other) = self.find(to) else {
-            return self.tell(peer, format_args!("nobody is called {to}"));
+            return self.deny(peer, format_args!("nobody is called {to}"));
         };
         let (from, to) = (self.name_of(peer), self.name_of(other));
         if text.len() > PRIVATE_BYTES_MAX - LIST_BYTES_MAX {
             let most = PRIVATE_BYTES_MAX - LIST_BYTES_MAX;
-            return self.tell(peer, format_args!("not delivered: at most {most} bytes in private"));
+            return self.deny(peer, format_args!("not delivered: at most {most} bytes in private"));
         }
         let waiting = self.get(other).map_or(0, Peer::answers);
         if self.get(peer).is_some_and(|state| state.muted) {
-            return self.tell(peer, format_args!("you are muted"));
+            return self.deny(peer, format_args!("you are muted"));
         }
         if waiting + text.len() + from.len() > PRIVATE_BYTES_MAX {
             self.counts.undelivered += 1;
-            return self.tell(peer, format_args!("not delivered: {to} reads too slowly"));
+            return self.deny(peer, format_args!("not delivered: {to} reads too slowly"));
         }
         self.answer(other, format_args!("[{from}] {text}"));
         self.answer(peer, format_args!("[to {to}] {text}"));
+        true
     }
 
     /// Who is called so: a chosen name, `guestN`, or `operator`.

@@ -42,7 +42,7 @@ fn take(chat: &mut Chat, peer: PeerId, n: usize) -> Vec<u8> {
     chat.pending(peer, &mut slices);
     let mut bytes: Vec<u8> = slices.runs().iter().flat_map(|run| run.to_vec()).collect();
     bytes.truncate(n);
-    chat.sent(peer, bytes.len());
+    chat.sent(peer, bytes.len(), Instant::now());
     bytes
 }
 

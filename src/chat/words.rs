@@ -42,7 +42,13 @@ pub const WORDS: &[Word] =
             Ok(Order::Unban(prefix(text)?))
         }),
         word("bans", "", "tell the bans", By::Operator, |text| alone(text, Order::Bans)),
-        word("stats", "", "tell the counters", By::Operator, |text| alone(text, Order::Stats)),
+        word("stats", "[all]", "tell the counters; all: by their names", By::Operator, |text| {
+            match text {
+                "" => Ok(Order::Stats { all: false }),
+                text if text.eq_ignore_ascii_case("all") => Ok(Order::Stats { all: true }),
+                _ => Err(Bad::Usage),
+            }
+        }),
         word("top", "", "tell who lags and who talks most", By::Operator, |text| {
             alone(text, Order::Top)
         }),
@@ -96,7 +102,7 @@ pub struct Word {
 pub enum Speaker {
     /// A connected peer.
     Peer,
-    /// Whoever runs the server: at the console, or later elsewhere.
+    /// Whoever runs the server: at the console, or over the control socket.
     Operator,
 }
 
@@ -172,7 +178,10 @@ pub enum Order<'a> {
     /// Tell the bans.
     Bans,
     /// Tell the counters.
-    Stats,
+    Stats {
+        /// Each on its own line, by the name that it has for monitoring.
+        all: bool,
+    },
     /// Tell the peers by lag and by rate.
     Top,
     /// Tell the limits, or set the one of this name to this value, neither of which was looked at.

@@ -5,6 +5,7 @@ mod admission;
 mod bench;
 mod bench_output;
 mod connect;
+mod control;
 mod environment;
 mod examples;
 mod layout;
@@ -21,6 +22,7 @@ use crate::wire::Protocol;
 pub use bench::{Bench, BenchArgs, Writer};
 use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 pub use connect::ConnectArgs;
+pub use control::CtlArgs;
 pub use pages::{CompletionsArgs, ManArgs};
 pub use serve::ServeArgs;
 use std::net::SocketAddr;
@@ -103,9 +105,11 @@ impl Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Serve TCP chat and UDP echo.
-    Serve(ServeArgs),
+    Serve(Box<ServeArgs>),
     /// Connect to a server: talk in a chat, pass lines on, or send datagrams.
     Connect(ConnectArgs),
+    /// Give orders to a running server: the operator's words.
+    Ctl(CtlArgs),
     /// Measure a server: one that it starts itself, or any that passes lines on or echoes.
     Bench(BenchArgs),
     /// Print a script that completes this command line in a shell.

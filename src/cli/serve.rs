@@ -1,6 +1,7 @@
 //! `reactor serve` on the command line.
 
 use super::admission::AdmissionArgs;
+use super::control::ManagementArgs;
 use super::unix::UnixArgs;
 use super::{DEFAULT, Error, FamilyArgs, Look, ProtocolArg, Size, parse_duration, resolve};
 use crate::address::{Group, GroupError, Transport, Use};
@@ -107,6 +108,8 @@ pub struct ServeArgs {
     console: ConsoleArg,
     #[command(flatten)]
     unix: UnixArgs,
+    #[command(flatten)]
+    management: ManagementArgs,
     #[command(flatten)]
     admission: AdmissionArgs,
     #[command(flatten)]
@@ -271,6 +274,7 @@ impl ServeArgs {
             stop_timeout: self.stop_timeout.min(FOR_EVER),
             spin: self.spin.unwrap_or_default(),
             gather: self.gather,
+            management: self.management.management(&self.family)?,
             admission: self.admission.admission(descriptors)?,
             interfaces: self.reachable_at(),
             console: match self.console {

@@ -15,7 +15,6 @@ mod prefixes;
 use crate::handler::{Datagram, Hit};
 use loops::Loops;
 use prefixes::Prefixes;
-use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
@@ -112,23 +111,6 @@ impl Counts {
             Refusal::Limited => &mut self.limited,
             Refusal::Muted => &mut self.muted,
         } += 1;
-    }
-}
-
-/// One line, for `/stats` and for the last words.
-impl fmt::Display for Counts {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Counts { answered, own_port, low_port, source, group, broadcast, .. } = self;
-        write!(
-            f,
-            "echo answered {answered}, guarded {} (own port {own_port}, low port {low_port}, \
-             source {source}, group {group}, broadcast {broadcast}), limited {}, muted {} \
-             in {} loops",
-            self.guarded(),
-            self.limited,
-            self.muted,
-            self.loops
-        )
     }
 }
 

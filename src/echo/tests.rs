@@ -102,11 +102,6 @@ fn a_loop_is_muted_and_counted_once_loopback_included() {
     let counts = *echo.counts();
     let expected = Counts { answered: returns - 1, muted: 6, loops: 1, ..Counts::default() };
     assert_eq!(counts, expected);
-    assert_eq!(
-        counts.to_string(),
-        "echo answered 9999, guarded 0 (own port 0, low port 0, source 0, group 0, broadcast 0), \
-         limited 0, muted 6 in 1 loops"
-    );
 }
 
 /// Nothing that is not answered anyway gets a place in a table.

@@ -122,6 +122,7 @@ impl<O: Os> Reactor<O> {
 
     /// Listeners and datagram sockets that are open.
     pub(crate) fn fixed(&self) -> usize {
-        self.listeners.len() + self.udps.len() + self.unix_dgrams.len()
+        let listeners = self.listeners.iter().filter(|listener| listener.is_open()).count();
+        listeners + self.udps.len() + self.unix_dgrams.len()
     }
 }

@@ -19,7 +19,8 @@ const ACCEPT_WARN_MS: u64 = 1_000;
 const FAILURES_MAX: u32 = 64;
 
 pub(super) struct Listener<L> {
-    listener: L,
+    /// None: it is closed, and its place keeps the others' indexes.
+    listener: Option<L>,
     ready: bool,
     paused_until: Option<Instant>,
     warned_at: Option<Instant>,
@@ -29,15 +30,29 @@ pub(super) struct Listener<L> {
 
 impl<L> Listener<L> {
     pub(super) fn new(listener: L) -> Self {
-        Listener { listener, ready: false, paused_until: None, warned_at: None, failures: 0 }
+        Listener {
+            listener: Some(listener),
+            ready: false,
+            paused_until: None,
+            warned_at: None,
+            failures: 0,
+        }
     }
 
-    pub(super) fn into_inner(self) -> L {
-        self.listener
+    /// What is to be closed, if it is open.
+    pub(super) fn take(&mut self) -> Option<L> {
+        self.ready = false;
+        self.paused_until = None;
+        self.listener.take()
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_open(&self) -> bool {
+        self.listener.is_some()
     }
 
     pub(super) fn note(&mut self) {
-        self.ready = true;
+        self.ready = self.listener.is_some();
     }
 
     /// A descriptor is free again.
@@ -90,7 +105,10 @@ impl<O: Os> Reactor<O> {
 
     fn accept_one(&mut self, index: usize) -> io::Result<(PeerId, Remote)> {
         let peer = self.next_peer();
-        let (stream, from) = self.os.accept(&mut self.listeners[index].listener, peer)?;
+        let Some(listener) = &mut self.listeners[index].listener else {
+            return Err(io::ErrorKind::WouldBlock.into());
+        };
+        let (stream, from) = self.os.accept(listener, peer)?;
         self.insert(peer, stream);
         Ok((peer, from))
     }

@@ -226,7 +226,9 @@ impl<O: Os> Reactor<O> {
         self.flush_log();
         self.ended = self.os.now();
         let took = self.ended.saturating_duration_since(begun);
-        self.stats.turn_us_max = self.stats.turn_us_max.max(took.as_micros() as u64);
+        let took_us = took.as_micros() as u64;
+        self.stats.turn_us_max = self.stats.turn_us_max.max(took_us);
+        self.stats.turn_time.add(took_us);
         Ok(!self.stopped())
     }
 
@@ -354,7 +356,7 @@ impl<O: Os> Reactor<O> {
                         self.queue_read(peer);
                     }
                 }
-                Action::Refuse => self.close_listeners(),
+                Action::Refuse { listener } => self.close_listener(listener),
                 Action::StallTimeout(timeout) => self.stalls.timeout = timeout,
                 Action::BuffersTotal(bytes) => self.buffers_total = bytes,
                 Action::Terminal(wanted) => self.want_terminal(wanted, handler),

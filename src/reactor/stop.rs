@@ -1,6 +1,7 @@
 //! Stopping: no more accepts, what has arrived is read, everybody is finished, what is left is cut.
 
 use super::Reactor;
+use super::listener::Listener;
 use crate::handler::{CloseReason, FOR_EVER};
 use crate::os::Os;
 use std::time::Instant;
@@ -32,9 +33,13 @@ impl<O: Os> Reactor<O> {
         }
     }
 
-    pub(super) fn close_listeners(&mut self) {
-        for listener in self.listeners.drain(..) {
-            self.os.close_listener(listener.into_inner());
+    fn close_listeners(&mut self) {
+        (0..self.listeners.len()).for_each(|index| self.close_listener(index));
+    }
+
+    pub(super) fn close_listener(&mut self, index: usize) {
+        if let Some(listener) = self.listeners.get_mut(index).and_then(Listener::take) {
+            self.os.close_listener(listener);
         }
     }
 

@@ -171,7 +171,7 @@ impl Server {
         // Where there are no rooms, the lobby is the one.
         let rooms = if self.protocol == Protocol::Chat { usize::from(rules.rooms_max) } else { 1 };
         let (log_bytes, buffers_total) = (rules.log_bytes, self.buffers_total);
-        let connections = self.gate.connections_max();
+        let connections = self.gate.connections_max() + self.desks_max();
         Ceiling { rooms, log_bytes, buffers_total, connections }
     }
 

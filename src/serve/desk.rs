@@ -1,9 +1,11 @@
 //! The operator's words beside those that peers have: who is shown the door, what is limited, what
-//! is counted. The list of them is in `chat::words`; each is answered on the console alone.
+//! is counted. The list of them is in `chat::words`; each is answered where it was asked, on the
+//! console or over the control socket, and nowhere else.
 
 use super::gate::Caller;
 use super::gate::sources::CONNECT_RATE_MAX;
-use super::server::Server;
+use super::metrics::{exposition, table};
+use super::server::{Role, Server};
 use crate::chat::words::{Order, Target};
 use crate::handler::{Action, CloseReason, FOR_EVER, PeerId};
 use crate::stats::Stats;
@@ -16,18 +18,48 @@ const TOP_PEERS: usize = 5;
 
 /// Processes that `/who` lists: a screen.
 const PROCESSES_TOLD_MAX: usize = 20;
+/// What became of an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Done {
+    /// It was obeyed.
+    Yes,
+    /// It was not; its answer says why.
+    No,
+    /// Its answer comes with the loop's counters.
+    Later,
+}
+
+impl Done {
+    fn only(obeyed: bool) -> Self {
+        if obeyed { Done::Yes } else { Done::No }
+    }
+}
+
+/// Who waits for the loop's counters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asker {
+    /// The operator; `all`: by the names of the metrics.
+    Desk { desk: PeerId, all: bool },
+    /// A peer of the metrics address.
+    Scraper(PeerId),
+}
 
 impl Server {
-    /// Does what the operator asks. False where a room is full: it is to be asked again.
-    pub(super) fn operate(&mut self, desk: PeerId, order: &Order<'_>, now: Instant) -> bool {
+    /// Does what the operator asks; the answer goes to the desk that asks.
+    pub(super) fn operate(&mut self, desk: PeerId, order: &Order<'_>, now: Instant) -> Done {
         match order {
-            Order::Quit(_) => self.stop("/quit"),
+            Order::Quit(_) => {
+                self.stop("/quit");
+                Done::Yes
+            }
             Order::All(text) => {
                 let end = if self.protocol == Protocol::Lines { "\n" } else { "" };
                 let text = format!("{text}{end}");
-                for room in self.chat.say_everywhere(desk, text.as_bytes(), now) {
+                let full = self.chat.say_everywhere(desk, text.as_bytes(), now);
+                for room in &full {
                     self.answer(desk, &format!("not said in {room}: its log is full"));
                 }
+                Done::only(full.is_empty())
             }
             Order::Kick { whom, reason } => {
                 let why = match reason {
@@ -39,8 +71,9 @@ impl Server {
                         let name = self.chat.name_of(peer);
                         self.answer(desk, &format!("{name} is kicked"));
                         self.chat.close(peer, CloseReason::Kicked, format_args!("{why}"));
+                        Done::Yes
                     }
-                    _ => self.answer(desk, &nobody(whom)),
+                    _ => self.refused(desk, &nobody(whom)),
                 }
             }
             Order::Mute(whom) => match self.chat.find_target(whom).filter(|&peer| peer != desk) {
@@ -48,9 +81,9 @@ impl Server {
                     let muted = self.chat.mute(peer);
                     let not = if muted { "" } else { " no longer" };
                     let name = self.chat.name_of(peer);
-                    self.answer(desk, &format!("{name} is{not} muted"));
+                    self.answered(desk, &format!("{name} is{not} muted"))
                 }
-                None => self.answer(desk, &nobody(whom)),
+                None => self.refused(desk, &nobody(whom)),
             },
             Order::Ban { prefix, for_ } => match self.gate.bans.add(prefix, *for_, now) {
                 Ok(net) => {
@@ -59,48 +92,64 @@ impl Server {
                     for peer in peers {
                         self.chat.close(peer, CloseReason::Banned, format_args!("banned"));
                     }
+                    Done::Yes
                 }
-                Err(error) => self.answer(desk, &error),
+                Err(error) => self.refused(desk, &error),
             },
-            Order::Unban(prefix) => {
-                let removed = self.gate.bans.remove(prefix);
-                let answer = removed.map(|net| format!("{net} is no longer banned"));
-                self.answer(desk, &answer.unwrap_or_else(|error| error));
-            }
+            Order::Unban(prefix) => match self.gate.bans.remove(prefix) {
+                Ok(net) => self.answered(desk, &format!("{net} is no longer banned")),
+                Err(error) => self.refused(desk, &error),
+            },
             Order::Bans => {
                 for line in self.gate.bans.lines(now) {
                     self.answer(desk, &line);
                 }
+                Done::Yes
             }
-            Order::Stats => self.actions.push_back(Action::Report),
+            &Order::Stats { all } => {
+                self.ask_stats(Asker::Desk { desk, all });
+                Done::Later
+            }
             Order::Top => {
                 for line in self.chat.top(TOP_PEERS, now) {
                     self.answer(desk, &line);
                 }
+                Done::Yes
             }
             Order::Limits(change) => {
                 if let Some((name, value)) = change
                     && let Err(error) = self.limit(name, value)
                 {
-                    return self.answered(desk, &error);
+                    return self.refused(desk, &visible(&error));
                 }
                 for line in self.limits() {
                     self.answer(desk, &line);
                 }
+                Done::Yes
             }
             Order::Drain => {
-                self.draining = true;
-                self.actions.push_back(Action::Refuse);
+                self.drain();
                 self.answer(desk, &format!("draining: {} peers are left", self.gate.connections()));
                 self.stop_if_drained();
+                Done::Yes
             }
             Order::Who(room) => {
-                self.chat.obey(desk, order);
+                let done = Done::only(self.chat.obey(desk, order));
                 self.tell_processes(desk, room.as_deref());
+                done
             }
-            shared => self.chat.obey(desk, shared),
+            shared => Done::only(self.chat.obey(desk, shared)),
         }
-        true
+    }
+
+    /// Nobody new comes in; who wants to know how it goes still does.
+    fn drain(&mut self) {
+        self.draining = true;
+        for listener in 0..self.roles.len() {
+            if self.roles[listener] == Role::Chat {
+                self.actions.push_back(Action::Refuse { listener });
+            }
+        }
     }
 
     /// Of the members of a room, by default the operator's, those that came by a Unix socket: which
@@ -128,47 +177,36 @@ impl Server {
         }
     }
 
-    /// What `/stats` shows.
-    pub(super) fn show(&mut self, stats: &Stats) {
-        let Some(desk) = self.console.as_ref().map(|console| console.peer) else { return };
-        let (slow, lag) = self.chat.lag();
-        let counts = self.chat.counts;
-        let closes: Vec<String> =
-            self.closes.iter().map(|(why, count)| format!("{why} {count}")).collect();
-        for line in [
-            format!(
-                "peers {} (accepted {}, closed {}), turns {}, longest turn {} us, longest wait {} turns",
-                self.gate.connections(),
-                stats.accepted,
-                stats.closed,
-                stats.turns,
-                stats.turn_us_max,
-                stats.wait_turns_max
-            ),
-            format!(
-                "messages said {}, delivered {}, missed {}, private not delivered {}, notices lost {}",
-                counts.said,
-                counts.delivered,
-                counts.missed,
-                counts.undelivered,
-                counts.notices_lost
-            ),
-            format!(
-                "bytes in {}, out {}; receives {}, sends {}, blocked {}",
-                stats.bytes_in, stats.bytes_out, stats.recvs, stats.sends, stats.sends_blocked
-            ),
-            format!(
-                "behind: {slow} peers, at most {lag} messages; throttled {}",
-                self.bounds.flood.throttled
-            ),
-            stats.datagrams(),
-            self.tell_datagrams(),
-            format!(
-                "closes: {}",
-                if closes.is_empty() { "none".into() } else { closes.join(", ") }
-            ),
-        ] {
-            self.answer(desk, &line);
+    /// Asks the loop for its counters; who asks before they come is answered by the same ones.
+    pub(super) fn ask_stats(&mut self, asker: Asker) {
+        if self.asked.is_empty() {
+            self.actions.push_back(Action::Report);
+        }
+        self.asked.push(asker);
+    }
+
+    /// The loop's counters have come: who asked is answered, in the order in which they asked.
+    pub(super) fn answer_stats(&mut self, stats: &Stats) {
+        let snapshot = self.snapshot(stats);
+        let mut scraped = None;
+        for asker in std::mem::take(&mut self.asked) {
+            match asker {
+                Asker::Desk { desk, all } => {
+                    let told: Vec<String> = match all {
+                        true => exposition::samples(snapshot.clone()),
+                        false => table::lines(&snapshot).collect(),
+                    };
+                    for line in told {
+                        self.answer(desk, &line);
+                    }
+                    self.end_answer(desk, Done::Yes);
+                }
+                Asker::Scraper(peer) => {
+                    let text =
+                        scraped.get_or_insert_with(|| exposition::exposition(snapshot.clone()));
+                    self.scrapers.answer(peer, text);
+                }
+            }
         }
     }
 
@@ -222,13 +260,20 @@ impl Server {
         Ok(())
     }
 
-    fn answer(&mut self, desk: PeerId, line: &str) {
+    /// One line of an answer.
+    pub(super) fn answer(&mut self, desk: PeerId, line: &str) {
         self.chat.tell(desk, format_args!("{line}"));
     }
 
-    fn answered(&mut self, desk: PeerId, line: &str) -> bool {
+    fn answered(&mut self, desk: PeerId, line: &str) -> Done {
         self.answer(desk, line);
-        true
+        Done::Yes
+    }
+
+    /// The same where that is why it was not obeyed.
+    pub(super) fn refused(&mut self, desk: PeerId, line: &str) -> Done {
+        self.answer(desk, line);
+        Done::No
     }
 }
 

@@ -3,11 +3,14 @@
 mod bounds;
 mod clocks;
 mod console;
+pub mod control;
 mod desk;
 mod door;
 mod flood;
 mod gate;
+mod management;
 mod memory;
+pub mod metrics;
 mod operator;
 mod server;
 
@@ -20,6 +23,7 @@ pub use flood::FloodLimits;
 pub use gate::access::{self, Access, Rule, Verdict};
 pub use gate::sources::{CONNECT_RATE_MAX, Crowd};
 pub use gate::{Admission, SECRET_TRIES, SECRET_WITHIN};
+pub use management::Management;
 pub use memory::PEER_BYTES;
 pub use server::{STOP_WITHIN, Server};
 
@@ -75,6 +79,8 @@ pub struct Options {
     pub gather: Duration,
     /// Who may come in.
     pub admission: Admission,
+    /// How it is watched and steered from outside.
+    pub management: Management,
     /// This machine's addresses, for the warning about a socket that is bound to all of them.
     pub interfaces: Vec<IpAddr>,
     /// What stdin and stdout are for.
@@ -126,6 +132,7 @@ impl Options {
             spin: Spin::Off,
             gather: Duration::ZERO,
             admission: Admission::default(),
+            management: Management::default(),
             interfaces: Vec::new(),
             console: ConsoleMode::Off,
             stdout_is_terminal: false,
@@ -225,6 +232,7 @@ pub fn run<O: Os>(mut os: O, options: &Options, log: &LogQueue) -> Result<(), Er
         reactor.bind_unix(at, options.unix.mode).map_err(bind)?;
         log.say(&format!("listening unix-dgram {at} echo"));
     }
+    management::listen(&mut reactor, &mut server, options, log)?;
     let mut udps = Vec::new();
     for &at in &options.udp {
         let bind = |source| Error::Bind { transport: "udp", at, source };
@@ -247,7 +255,7 @@ pub fn run<O: Os>(mut os: O, options: &Options, log: &LogQueue) -> Result<(), Er
     let stats = reactor.report();
     log::info!("stopped: {stats:?}");
     if !options.udp.is_empty() || !options.unix.datagrams.is_empty() {
-        log::info!("{}; {}", stats.datagrams(), server.tell_datagrams());
+        log::info!("{}", server.tell_datagrams(stats));
     }
     Ok(())
 }

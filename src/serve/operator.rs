@@ -102,7 +102,10 @@ impl Server {
             return true;
         }
         let said = match words::parse(&String::from_utf8_lossy(text), Speaker::Operator) {
-            Parsed::Order(order) => return self.operate(peer, &order, now),
+            Parsed::Order(order) => {
+                self.operate(peer, &order, now);
+                return true;
+            }
             Parsed::Wrong(hint) => {
                 log::warn!("{hint}");
                 return true;

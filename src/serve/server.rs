@@ -4,7 +4,10 @@
 use super::Options;
 use super::bounds::Bounds;
 use super::console::Console;
+use super::control::Control;
+use super::desk::Asker;
 use super::gate::Gate;
+use super::metrics::{self, Scrapers};
 use crate::chat::{Chat, Rules, Said};
 use crate::echo::Echo;
 use crate::handler::{
@@ -29,6 +32,17 @@ const CONSOLE_FLUSH: Duration = Duration::from_millis(500);
 /// what service managers give before they kill (10 s and more).
 pub const STOP_WITHIN: Duration = Duration::from_secs(5);
 
+/// What a listener is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Peers of the chat.
+    Chat,
+    /// The operator's words.
+    Control,
+    /// Metrics, health, readiness.
+    Metrics,
+}
+
 /// The program of `reactor serve`.
 pub struct Server {
     pub(super) protocol: Protocol,
@@ -52,8 +66,14 @@ pub struct Server {
     /// `/drain` was said: no new peers, and the end comes with the last one's.
     pub(super) draining: bool,
     /// Datagrams of the Unix domain whose sender had no name, so that no answer can reach it.
-    unnamed: u64,
-    /// Ends by reason.
+    pub(super) unnamed: u64,
+    /// What each listener is for, in the order in which they were bound.
+    pub(super) roles: Vec<Role>,
+    pub(super) control: Control,
+    pub(super) scrapers: Scrapers,
+    /// Who waits for the loop's counters.
+    pub(super) asked: Vec<Asker>,
+    /// Ends of peers by reason.
     pub(super) closes: BTreeMap<&'static str, u64>,
 }
 
@@ -75,6 +95,10 @@ impl Server {
             stopping: false,
             gate: Gate::new(&options.admission),
             draining: false,
+            roles: Vec::new(),
+            control: Control::default(),
+            scrapers: Scrapers::default(),
+            asked: Vec::new(),
             unnamed: 0,
             closes: BTreeMap::new(),
         }
@@ -88,6 +112,12 @@ impl Server {
     /// Tells of a listener that was bound.
     pub fn bound(&mut self, at: Endpoint) {
         self.listening.push(at);
+        self.serves(Role::Chat);
+    }
+
+    /// Tells what the next listener in the loop's order is for.
+    pub fn serves(&mut self, role: Role) {
+        self.roles.push(role);
     }
 
     /// Tells of a UDP socket that was bound for the echo.
@@ -96,9 +126,8 @@ impl Server {
     }
 
     /// What became of the datagrams, in one line.
-    pub(super) fn tell_datagrams(&self) -> String {
-        let refused = self.gate.datagrams_refused;
-        format!("{}, not allowed {refused}, unnamed {}", self.echo.counts(), self.unnamed)
+    pub(super) fn tell_datagrams(&self, stats: &Stats) -> String {
+        metrics::table::datagram_lines(&self.snapshot(stats))
     }
 
     /// What became of the datagrams that the gate let in.
@@ -232,8 +261,12 @@ impl Server {
 
 impl Handler for Server {
     fn opened(&mut self, peer: PeerId, origin: Origin, now: Instant) {
-        if let Origin::Accepted { from, .. } = origin {
-            self.let_in(peer, from, now);
+        if let Origin::Accepted { listener, from } = origin {
+            match self.roles.get(listener) {
+                Some(Role::Control) => return self.open_control(peer),
+                Some(Role::Metrics) => return self.open_scraper(peer, from, now),
+                Some(Role::Chat) | None => self.let_in(peer, from, now),
+            }
             self.show_status();
             return;
         }
@@ -247,6 +280,12 @@ impl Handler for Server {
     }
 
     fn reads(&mut self, peer: PeerId, now: Instant) -> bool {
+        if self.scrapers.has(peer) {
+            return self.scrapers.reads(peer);
+        }
+        if self.control.has(peer) {
+            return !self.chat.holds(peer);
+        }
         self.gate.is_outside(peer)
             || !self.holds(peer, now) && (!self.is_console(peer) || self.takes_keys())
     }
@@ -257,6 +296,12 @@ impl Handler for Server {
                 true => self.receive_keys(peer, bytes, now),
                 false => self.receive_words(peer, bytes, seen, now),
             };
+        }
+        if self.control.has(peer) {
+            return self.receive_orders(peer, bytes, seen, now);
+        }
+        if self.scrapers.has(peer) {
+            return self.receive_request(peer, bytes, seen, now);
         }
         if self.gate.is_refused(peer) {
             return Taken { consumed: bytes.len(), hold: false };
@@ -270,6 +315,13 @@ impl Handler for Server {
     fn ended(&mut self, peer: PeerId, rest: &[u8], now: Instant) -> bool {
         if self.is_console(peer) {
             return self.hear_rest(peer, rest, now);
+        }
+        if self.control.has(peer) {
+            return self.end_orders(peer, rest, now);
+        }
+        if self.scrapers.has(peer) {
+            self.finish_scraper(peer);
+            return true;
         }
         if self.gate.is_outside(peer) {
             return self.leave(peer);
@@ -291,6 +343,13 @@ impl Handler for Server {
     }
 
     fn closed(&mut self, peer: PeerId, why: CloseReason, now: Instant) {
+        if self.scrapers.gone(peer) {
+            return;
+        }
+        if self.control.gone(peer) {
+            self.chat.gone(peer);
+            return;
+        }
         self.note_end(peer, why);
         self.chat.gone(peer);
         if self.is_console(peer) {
@@ -339,13 +398,15 @@ impl Handler for Server {
         }
         self.expire_secrets(now);
         self.expire_bounds(now);
+        self.expire_scrapers(now);
     }
 
     fn next_deadline(&self) -> Option<Instant> {
         // A line that was logged behind the last look is shown at once: its moment is past.
         let shown = self.console.as_ref().and_then(|console| console.seat.shows_at());
         let own = self.bounds.next().into_iter().chain(shown).chain(self.gate.next_deadline());
-        own.chain(self.chat.next_deadline()).min()
+        let scrapers = self.scrapers.next_deadline();
+        own.chain(self.chat.next_deadline()).chain(scrapers).min()
     }
 
     fn screen(&mut self, screen: Screen) {
@@ -355,7 +416,7 @@ impl Handler for Server {
     }
 
     fn reported(&mut self, stats: &Stats) {
-        self.show(stats);
+        self.answer_stats(stats);
     }
 
     fn file_read(&mut self, contents: io::Result<Vec<u8>>) {
@@ -368,7 +429,7 @@ impl Handler for Server {
         {
             return Some(console.peer);
         }
-        self.chat.next_dirty()
+        self.scrapers.next_dirty().or_else(|| self.chat.next_dirty())
     }
 
     fn next_action(&mut self, now: Instant) -> Option<Action> {
@@ -382,23 +443,25 @@ impl Handler for Server {
     fn pending<'a>(&'a mut self, peer: PeerId, slices: &mut Slices<'a>) {
         match &mut self.console {
             Some(console) if console.peer == peer => console.pending(&mut self.chat, slices),
+            _ if self.scrapers.has(peer) => self.scrapers.pending(peer, slices),
             _ => self.chat.pending(peer, slices),
         }
     }
 
-    fn sent(&mut self, peer: PeerId, n: usize, _now: Instant) {
+    fn sent(&mut self, peer: PeerId, n: usize, now: Instant) {
         match &mut self.console {
             Some(console) if console.peer == peer => {
                 if console.seat.sent(n) {
                     self.actions.push_back(Action::Resume(peer));
                 }
             }
-            _ => self.chat.sent(peer, n),
+            _ if self.scrapers.has(peer) => self.sent_to_scraper(peer, n, now),
+            _ => self.chat.sent(peer, n, now),
         }
     }
 
     fn buffered(&self) -> usize {
-        self.chat.buffered()
+        self.chat.buffered() + self.scrapers.buffered()
     }
 }
 

@@ -90,8 +90,8 @@ fn a_datagram_from_who_may_not_come_in_is_counted_and_not_answered() {
     denied.recv_from(&mut [0; 16]).expect_err("the one before it was not answered");
     server.signal(Signal::TERM);
     assert_eq!(server.exit(), 0);
-    server.err.wait_for("echo answered 1, guarded 0 ");
-    server.err.wait_for("in 0 loops, not allowed 1");
+    server.err.wait_for("echo: answered 1, own port 0, ");
+    server.err.wait_for(", not allowed 1, loops 0");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The operator's words, each answered on the console alone.
 
 use crate::support::{Peer, Program};
+use reactor::chat::words::{Speaker, WORDS, Word};
 use reactor::serve::PEER_BYTES;
 
 /// A chat whose console is asked only, so that stdout has nothing but answers.
@@ -178,24 +179,17 @@ fn stats_and_top_tell_what_was_counted() {
     server.type_in("/top\n/stats\n");
     let top = server.out.wait_for("guest1 #1 said 2 messages in ");
     server.out.expect_line(&top);
-    let peers = server.out.wait_for("* peers 1 (accepted 2, closed 1), turns ");
-    assert!(peers.contains("longest turn "), "{peers}");
-    server.out.expect_line(&peers);
-    let messages = server.out.wait_for("* messages said 2, delivered ");
-    assert!(
-        messages.ends_with(", missed 0, private not delivered 0, notices lost 0"),
-        "{messages}"
-    );
-    server.out.expect_line(&messages);
-    let parts = [
-        "* bytes in ",
-        "* behind: ",
-        "* datagrams in 0, ",
-        "* echo answered 0, ",
+    for part in [
+        "* peers: there 1, rooms 1, behind 0, furthest 0, throttled 0, control 0, scrapers 0, ",
         "* closes: left 1",
-    ];
-    for part in parts {
+        "* messages: said 2, delivered ",
+        "* bytes: in ",
+        "* loop: turns ",
+        "* datagrams: in 0, ",
+        "* echo: answered 0, ",
+    ] {
         let line = server.out.wait_for(part);
+        assert!(line.starts_with(part), "{line}");
         server.out.expect_line(&line);
     }
 }
@@ -269,6 +263,22 @@ fn help_tells_the_operators_words() {
         server.out.expect_line(&format!("* {word}"));
     }
     server.err.wait_for("/nick is for peers");
+}
+
+/// In the order of the help, and nothing else; `|` stands escaped in a table.
+#[test]
+fn the_page_lists_the_operators_words_with_their_help() {
+    let page = include_str!("../../docs/PROTOCOL.md");
+    let section = page.split("## 5. The operator's words").nth(1).expect("section 5");
+    let rows = section.split("\n## ").next().unwrap_or_default().lines();
+    let told: Vec<String> = rows
+        .filter(|line| line.starts_with("| `/"))
+        .map(|line| line.replace("\\|", "/").splitn(4, '|').skip(1).take(2).collect())
+        .collect();
+    let row = |word: &Word| format!(" `{}`  {} ", word.to_string().replace('|', "/"), word.help);
+    let table: Vec<String> =
+        WORDS.iter().filter(|word| word.is_for(Speaker::Operator)).map(row).collect();
+    assert_eq!(told, table);
 }
 
 /// Nothing may be put into a stream there: the operator is told, and no peer hears a byte.

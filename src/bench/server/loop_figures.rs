@@ -1,4 +1,4 @@
-//! What our own server's loop counts, read out of its answer to `/stats` (docs/PROTOCOL.md). Pure.
+//! What our own server's loop counts, read out of its answer to `/stats all` (docs/METRICS.md). Pure.
 
 /// Counters since its start. Zero where the answer did not say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -16,47 +16,47 @@ pub(in crate::bench) struct LoopFigures {
 }
 
 impl LoopFigures {
+    /// `text`: a line for each sample, `NAME VALUE`, with what a notice begins with in front.
     pub(super) fn parse(text: &str) -> Self {
-        let line = |word: &str| text.lines().find(|line| line.contains(word)).unwrap_or_default();
-        let number = |line: &str, word: &str| -> u64 {
-            let rest = line.split_once(word).map_or("", |(_, rest)| rest);
-            let digits = rest.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default();
-            digits.parse().unwrap_or_default()
-        };
-        let (turns, messages) = (line(", turns "), line("* messages said "));
-        let (calls, datagrams) = (line("; receives "), line("* datagrams in "));
-        let echo = line("* echo answered ");
-        LoopFigures {
-            turns: number(turns, ", turns "),
-            turn_us_max: number(turns, "longest turn "),
-            delivered: number(messages, ", delivered "),
-            receives: number(calls, "; receives "),
-            sends: number(calls, ", sends "),
-            blocked: number(calls, ", blocked "),
-            datagrams_dropped: number(datagrams, ", would block ") + number(datagrams, ", failed "),
-            datagrams_refused: number(echo, ", guarded ")
-                + number(echo, "), limited ")
-                + number(echo, ", muted ")
-                + number(echo, ", not allowed "),
+        let mut figures = LoopFigures::default();
+        for line in text.lines() {
+            let sample = line.strip_prefix("* ").and_then(|line| line.rsplit_once(' '));
+            let Some((name, value)) = sample else { continue };
+            let name = name.split('{').next().unwrap_or_default();
+            let number: f64 = value.parse().unwrap_or_default();
+            let (into, unit) = match name {
+                "reactor_turns_total" => (&mut figures.turns, 1.0),
+                "reactor_turn_longest_seconds" => (&mut figures.turn_us_max, 1e6),
+                "reactor_messages_delivered_total" => (&mut figures.delivered, 1.0),
+                "reactor_receives_total" => (&mut figures.receives, 1.0),
+                "reactor_sends_total" => (&mut figures.sends, 1.0),
+                "reactor_sends_blocked_total" => (&mut figures.blocked, 1.0),
+                "reactor_datagrams_blocked_total" | "reactor_datagrams_failed_total" => {
+                    (&mut figures.datagrams_dropped, 1.0)
+                }
+                "reactor_echo_refused_total" => (&mut figures.datagrams_refused, 1.0),
+                _ => continue,
+            };
+            *into += (number * unit).round() as u64;
         }
+        figures
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::serve::metrics::table::{Metric, metrics};
 
     #[test]
     fn the_counters_are_read_by_their_names() {
-        let text = "* peers 2 (accepted 2, closed 0), turns 6, longest turn 161 us, \
-                    longest wait 3 turns\n\
-                    * messages said 5, delivered 7, missed 0, private not delivered 0, notices lost 0\n\
-                    * bytes in 39, out 236; receives 4, sends 8, blocked 1\n\
-                    * behind: 0 peers, at most 0 messages; throttled 4\n\
-                    * datagrams in 9, out 5, would block 1, failed 2, dropped by the kernel 0, errors 0\n\
-                    * echo answered 5, guarded 1 (own port 1, low port 0, source 0, group 0, broadcast 0), \
-                    limited 0, muted 1 in 1 loops, not allowed 0\n\
-                    * closes: none\n";
+        let text = "* reactor_turns_total 6\n* reactor_turn_longest_seconds 0.000161\n\
+                    * reactor_messages_delivered_total 7\n* reactor_receives_total 4\n\
+                    * reactor_sends_total 8\n* reactor_sends_blocked_total 1\n\
+                    * reactor_datagrams_blocked_total 1\n* reactor_datagrams_failed_total 2\n\
+                    * reactor_echo_refused_total{reason=\"own port\"} 1\n\
+                    * reactor_echo_refused_total{reason=\"muted\"} 1\n\
+                    * reactor_others_total 9\n";
         let expected = LoopFigures {
             turns: 6,
             turn_us_max: 161,
@@ -69,5 +69,18 @@ mod tests {
         };
         assert_eq!(LoopFigures::parse(text), expected);
         assert_eq!(LoopFigures::parse("other words"), LoopFigures::default());
+    }
+
+    #[test]
+    fn each_name_is_a_metric_of_the_server() {
+        let names: Vec<String> = metrics().map(Metric::full_name).collect();
+        let code = include_str!("loop_figures.rs");
+        let program = code.split("#[cfg(test)]").next().unwrap_or_default();
+        let read: Vec<&str> =
+            program.split('"').filter(|text| text.starts_with("reactor_")).collect();
+        assert_eq!(read.len(), 9);
+        for name in read {
+            assert!(names.iter().any(|known| known == name), "{name}");
+        }
     }
 }

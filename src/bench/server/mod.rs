@@ -13,6 +13,7 @@ pub(super) use queues::{drops, ports_of};
 
 use super::options::{Error, Options, Scenario};
 use crate::handler::Endpoint;
+use crate::serve::metrics::table::{Metric, metrics};
 use child::ServerChild;
 use std::net::SocketAddr;
 
@@ -69,7 +70,8 @@ impl Server {
 
     /// What its loop counts; None where it is not ours, or does not answer.
     pub(super) fn ask(&mut self) -> Option<LoopFigures> {
-        let text = self.child.as_mut()?.ask("/stats", "closes:")?;
+        let last = metrics().last().map(Metric::full_name)?;
+        let text = self.child.as_mut()?.ask("/stats all", &last)?;
         Some(LoopFigures::parse(&text))
     }
 

@@ -174,7 +174,7 @@ impl Gate {
     }
 
     /// Whether an address may come in, whoever else is there.
-    fn admits(&self, from: IpAddr, now: Instant) -> Result<(), CloseReason> {
+    pub(crate) fn admits(&self, from: IpAddr, now: Instant) -> Result<(), CloseReason> {
         if self.bans.hit(from, now) {
             return Err(CloseReason::Banned);
         }
