@@ -27,5 +27,6 @@ mod remote;
 mod socket;
 mod tests;
 mod trace;
+mod turns;
 mod udp;
 mod world;
