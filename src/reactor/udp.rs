@@ -92,7 +92,9 @@ impl<O: Os> Reactor<O> {
             };
             // Neighbours that go back as they came, not sent yet.
             let mut echoes: Option<Range<usize>> = None;
+            let mut datagrams = 0;
             for piece in pieces(head) {
+                datagrams += 1;
                 let datagram = Datagram {
                     socket: index,
                     from: head.from,
@@ -119,7 +121,7 @@ impl<O: Os> Reactor<O> {
             if let Some(run) = echoes {
                 send(&bytes[run], head.stride);
             }
-            stats.datagrams_in += pieces(head).count() as u64;
+            stats.datagrams_in += datagrams;
         }
     }
 
@@ -147,7 +149,9 @@ impl<O: Os> Reactor<O> {
 }
 
 fn count_sent(stats: &mut Stats, transmit: &Transmit<'_>, sent: io::Result<()>) {
-    let datagrams = transmit.bytes.len().div_ceil(transmit.stride.max(1)).max(1) as u64;
+    let Transmit { bytes, stride, .. } = *transmit;
+    let whole = stride == 0 || stride >= bytes.len();
+    let datagrams = if whole { 1 } else { bytes.len().div_ceil(stride) } as u64;
     match sent {
         Ok(()) => stats.datagrams_out += datagrams,
         Err(error) => {
@@ -164,8 +168,13 @@ fn count_sent(stats: &mut Stats, transmit: &Transmit<'_>, sent: io::Result<()>) 
 /// for an empty datagram.
 fn pieces(head: &BatchHead) -> impl Iterator<Item = Range<usize>> {
     let BatchHead { len, stride, .. } = *head;
-    let step = if stride == 0 { len.max(1) } else { stride };
-    (0..len.max(1)).step_by(step).map(move |start| start..len.min(start + step))
+    let mut next = Some(0);
+    std::iter::from_fn(move || {
+        let start = next?;
+        let end = if stride == 0 { len } else { len.min(start + stride) };
+        next = Some(end).filter(|&end| end < len);
+        Some(start..end)
+    })
 }
 
 #[cfg(test)]

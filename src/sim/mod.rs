@@ -28,6 +28,7 @@ mod remote;
 mod socket;
 mod tests;
 mod trace;
+mod turns;
 mod udp;
 mod unix_dgram;
 mod world;

@@ -4,6 +4,7 @@
 mod addresses;
 mod bench;
 mod bench_report;
+mod calls;
 mod chat;
 mod clocks;
 mod completions;

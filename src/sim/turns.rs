@@ -1,0 +1,211 @@
+//! System calls counted turn by turn: the real loop and the real chat over the simulated system do no
+//! more than must be. `tests/it/calls.rs` counts those of the real binary. What must not be here:
+//! what is said, which the model checks.
+
+use super::faults::Faults;
+use super::kernel::SimOs;
+use super::remote::RemoteId;
+use super::trace::Step;
+use crate::chat::{Chat, Rules, Said, Slow};
+use crate::handler::{
+    Action, CloseReason, Datagram, Handler, Origin, PeerId, Signal, Slices, Taken,
+};
+use crate::log_queue::LogQueue;
+use crate::reactor::{Budgets, Reactor};
+use crate::stats::Stats;
+use crate::wire::{Lines, Protocol};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+const LINE_LEN_MAX: usize = 1_000;
+
+/// Lines to everybody else, and datagrams back.
+struct Relay {
+    chat: Chat,
+}
+
+impl Handler for Relay {
+    fn opened(&mut self, peer: PeerId, _: Origin, _: Instant) {
+        self.chat.join(peer);
+    }
+
+    fn reads(&mut self, peer: PeerId, _: Instant) -> bool {
+        !self.chat.holds(peer)
+    }
+
+    fn received(&mut self, peer: PeerId, bytes: &[u8], seen: usize, now: Instant) -> Taken {
+        let mut lines = Lines::new(bytes, seen, LINE_LEN_MAX);
+        for line in lines.by_ref() {
+            let said = self.chat.say(peer, line.expect("lines are short"), now);
+            assert_eq!(said, Said::Yes, "the log has room");
+        }
+        Taken { consumed: lines.consumed(), hold: false }
+    }
+
+    fn ended(&mut self, peer: PeerId, _: &[u8], _: Instant) -> bool {
+        self.chat.leave(peer, None);
+        true
+    }
+
+    fn closed(&mut self, peer: PeerId, _: CloseReason, _: Instant) {
+        self.chat.gone(peer);
+    }
+
+    fn datagram<'a>(&'a mut self, datagram: Datagram<'a>, _: Instant) -> Option<&'a [u8]> {
+        Some(datagram.bytes)
+    }
+
+    fn signalled(&mut self, _: Signal, _: Instant) {}
+
+    fn reported(&mut self, _: &Stats) {}
+
+    fn expired(&mut self, _: Instant) {}
+
+    fn next_deadline(&self) -> Option<Instant> {
+        None
+    }
+
+    fn next_dirty(&mut self) -> Option<PeerId> {
+        self.chat.next_dirty()
+    }
+
+    fn next_action(&mut self, _: Instant) -> Option<Action> {
+        self.chat.next_action()
+    }
+
+    fn pending<'a>(&'a mut self, peer: PeerId, slices: &mut Slices<'a>) {
+        self.chat.pending(peer, slices);
+    }
+
+    fn sent(&mut self, peer: PeerId, n: usize, _: Instant) {
+        self.chat.sent(peer, n);
+    }
+
+    fn buffered(&self) -> usize {
+        self.chat.buffered()
+    }
+}
+
+struct World {
+    reactor: Reactor<SimOs>,
+    relay: Relay,
+    peers: Vec<RemoteId>,
+}
+
+impl World {
+    fn new(peers: usize, budgets: Budgets) -> Self {
+        let mut os = SimOs::with(1, Faults::none());
+        os.doze(Some(Duration::ZERO));
+        let mut reactor = Reactor::with_budgets(os, LogQueue::new(), budgets);
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        reactor.listen(any).expect("no listen fault exists");
+        reactor.bind_udp(SocketAddr::from(([127, 0, 0, 1], 7_000)), false).expect("it is free");
+        let rules = Rules {
+            protocol: Protocol::Lines,
+            line_len_max: LINE_LEN_MAX,
+            log_bytes: 1 << 20,
+            rooms_max: 1,
+            history: 0,
+            slow: Slow::Disconnect,
+            stall_timeout: Duration::from_secs(60),
+        };
+        let relay = Relay { chat: Chat::new(rules) };
+        let mut world = World { reactor, relay, peers: Vec::new() };
+        for _ in 0..peers {
+            let peer = world.os().dial_in(0).expect("a listener listens");
+            world.peers.push(peer);
+            world.turn();
+        }
+        while !world.os().idle_forever() {
+            world.turn();
+        }
+        world
+    }
+
+    fn os(&mut self) -> &mut SimOs {
+        self.reactor.os_mut()
+    }
+
+    /// A turn, in which one wait is made.
+    fn turn(&mut self) {
+        let before = self.os().calls(Step::Poll);
+        self.reactor.turn(&mut self.relay).expect("no poll fault exists");
+        assert_eq!(self.os().calls(Step::Poll), before + 1, "one wait a turn");
+    }
+
+    fn say(&mut self, peer: usize, bytes: &[u8]) {
+        let remote = self.peers[peer];
+        assert_eq!(self.os().remote_send(remote, bytes), bytes.len());
+        while self.os().deliver(remote) > 0 {}
+    }
+
+    /// How often each of these was called in this turn.
+    fn calls<const N: usize>(&mut self, steps: [Step; N]) -> [u64; N] {
+        steps.map(|step| self.os().calls_this_turn(step))
+    }
+
+    fn hears(&mut self, peer: usize) -> String {
+        let remote = self.peers[peer];
+        String::from_utf8(self.os().remote_recv(remote, usize::MAX)).expect("lines are text")
+    }
+}
+
+/// All calls that a turn may make of a connection.
+const OF_CONNECTIONS: [Step; 6] =
+    [Step::Recv, Step::Send, Step::Accept, Step::Connected, Step::Shutdown, Step::Close];
+
+#[test]
+fn a_turn_is_a_recv_a_talker_and_a_send_a_peer_however_much_was_said() {
+    let mut world = World::new(20, Budgets::default());
+    for talker in 0..5 {
+        for line in 0..3 {
+            world.say(talker, format!("{talker} says {line}\n").as_bytes());
+        }
+    }
+    world.turn();
+    assert_eq!(world.calls(OF_CONNECTIONS), [5, 20, 0, 0, 0, 0]);
+    world.turn();
+    assert_eq!(world.calls(OF_CONNECTIONS), [0; 6], "a short read is drained");
+    assert!(world.os().idle_forever(), "and it sleeps");
+    for peer in 0..20 {
+        let others = (0..5).filter(|&talker| talker != peer);
+        let lines = others.flat_map(|talker| (0..3).map(move |n| format!("{talker} says {n}\n")));
+        assert_eq!(world.hears(peer), lines.collect::<String>(), "own lines are left out");
+    }
+}
+
+#[test]
+fn a_read_that_fills_the_buffer_is_followed_by_one_in_the_next_turn() {
+    let mut world = World::new(2, Budgets { scratch_bytes: 100, ..Budgets::default() });
+    world.say(0, format!("{}\n", "x".repeat(99)).as_bytes());
+    let mut turns = Vec::new();
+    for _ in 0..3 {
+        world.turn();
+        turns.push(world.calls([Step::Recv, Step::Send]));
+    }
+    assert_eq!(turns, [[1, 1], [1, 0], [0, 0]]);
+}
+
+#[test]
+fn an_end_is_looked_for_once_more_because_a_hint_told_of_it() {
+    let mut world = World::new(2, Budgets::default());
+    let leaver = world.peers[0];
+    world.os().remote_shutdown(leaver);
+    world.say(0, b"");
+    world.os().deliver(leaver);
+    world.turn();
+    assert_eq!(world.calls([Step::Recv]), [1]);
+}
+
+#[test]
+fn a_datagram_alone_is_one_recvfrom_and_one_sendto() {
+    let mut world = World::new(1, Budgets::default());
+    let from = SocketAddr::from(([10, 0, 0, 3], 9_000));
+    for _ in 0..3 {
+        assert!(world.os().datagram_in(0, from, None, b"x"));
+        world.turn();
+        assert_eq!(world.calls([Step::RecvFrom, Step::SendTo]), [1, 1]);
+        world.turn();
+        assert_eq!(world.calls([Step::RecvFrom, Step::SendTo]), [0, 0], "a short batch is drained");
+    }
+}
