@@ -159,3 +159,9 @@ fn the_guide_tells_the_truth() {
     let page = include_str!("../../../docs/GUIDE.md");
     assert_eq!(play("docs/GUIDE.md", page, Build::Tested).1, [""; 0]);
 }
+
+#[test]
+fn the_readme_tells_the_truth() {
+    let page = include_str!("../../../README.md");
+    assert_eq!(play("README.md", page, Build::Tested).1, [""; 0]);
+}
