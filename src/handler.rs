@@ -311,6 +311,17 @@ pub struct Datagram<'a> {
     pub bytes: &'a [u8],
 }
 
+/// One datagram of the Unix domain as it came in. recvfrom(2), unix(7).
+#[derive(Clone, Copy, Debug)]
+pub struct UnixDatagram<'a> {
+    /// Which socket, in the order of `reactor::Reactor::bind_unix`.
+    pub socket: usize,
+    /// The sender, who may have no name.
+    pub from: &'a UnixAddress,
+    /// Whole; 2 MiB at most.
+    pub bytes: &'a [u8],
+}
+
 /// The runs of bytes that one vectored send will offer. At most [`SLICES_MAX`] runs.
 pub struct Slices<'a> {
     runs: [IoSlice<'a>; SLICES_MAX],
@@ -412,6 +423,11 @@ pub trait Handler {
     /// read: a datagram. The answer goes back to its sender from the address that was hit. By itself
     /// it answers none.
     fn datagram<'a>(&'a mut self, _datagram: Datagram<'a>, _now: Instant) -> Option<&'a [u8]> {
+        None
+    }
+
+    /// read: a datagram of the Unix domain. The answer goes back to its sender, who must have a name.
+    fn unix_datagram<'a>(&'a mut self, _datagram: UnixDatagram<'a>) -> Option<&'a [u8]> {
         None
     }
 

@@ -9,10 +9,9 @@ use super::drive::{Driven, Failure, Live};
 use super::load::dials::Dials;
 use super::options::Length;
 use super::server::turns_away;
-use crate::handler::{Action, CloseReason, Handler, Origin, PeerId, Signal, Taken};
+use crate::handler::{Action, CloseReason, Endpoint, Handler, Origin, PeerId, Signal, Taken};
 use hdrhistogram::Histogram;
 use std::collections::{BTreeMap, VecDeque};
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 /// A connection that the server has not ended by then has failed.
@@ -61,7 +60,7 @@ pub(super) struct Churn {
 
 impl Churn {
     pub(super) fn new(
-        to: SocketAddr,
+        to: Endpoint,
         window: usize,
         (warmup, length): (Duration, Length),
         now: Instant,
@@ -111,7 +110,7 @@ impl Churn {
         // A server that refuses everybody is no measurement, and no reason to go on.
         if self.done == 0 && self.failed.values().sum::<u64>() > self.window as u64 {
             let why = self.failed.keys().next().cloned().unwrap_or_default();
-            self.failure = Some(Failure::Told(format!("tcp {}: {why}", self.dials.to)));
+            self.failure = Some(Failure::Told(format!("{}: {why}", self.dials.place())));
         }
     }
 
@@ -250,7 +249,7 @@ mod tests {
 
     fn churn(window: usize) -> Churn {
         let load = (Duration::ZERO, Length::Time(Duration::from_secs(1)));
-        Churn::new("127.0.0.1:7".parse().unwrap(), window, load, Instant::now())
+        Churn::new(Endpoint::Ip("127.0.0.1:7".parse().unwrap()), window, load, Instant::now())
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! `reactor bench` on the command line.
 
 use super::bench_output::{CompareArgs, OutputArgs};
-use super::{Error, FamilyArgs, ProtocolArg, parse_duration, resolve};
+use super::{Error, FamilyArgs, ProtocolArg, parse_duration, resolve, stream_to};
 use crate::address::{Transport, Use};
 use crate::bench::{self, Length, Load, Scenario, Slo};
+use crate::handler::Endpoint;
 use crate::wire::{LINE_LEN_MAX, Protocol};
 use bytesize::ByteSize;
 use clap::{Args, Subcommand, value_parser};
@@ -201,7 +202,7 @@ struct TargetArgs {
 /// What `reactor bench` is to do.
 pub enum Bench<'a> {
     /// Measure, and hand the report to the writer.
-    Measure(bench::Options, Writer<'a>),
+    Measure(Box<bench::Options>, Writer<'a>),
     /// Two runs were laid side by side already.
     Compared,
 }
@@ -264,7 +265,12 @@ impl BenchArgs {
         };
         let family = target.family.family();
         let server = match &target.server {
-            Some(text) => resolve(text, family, transport, Use::Connect)?.first().copied(),
+            Some(text) if transport == Transport::Tcp => {
+                stream_to(text, family)?.into_iter().next()
+            }
+            Some(text) => resolve(text, family, transport, Use::Connect)?
+                .first()
+                .map(|&to| Endpoint::from(to)),
             None => None,
         };
         let options = bench::Options {
@@ -281,7 +287,7 @@ impl BenchArgs {
                 .map(|word| word.to_string_lossy().into_owned())
                 .collect(),
         };
-        Ok(Bench::Measure(options, Writer(&target.output)))
+        Ok(Bench::Measure(Box::new(options), Writer(&target.output)))
     }
 
     fn fanout(&self, load: Load, lines: &LineArgs) -> Result<Scenario, Error> {

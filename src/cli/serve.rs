@@ -1,6 +1,7 @@
 //! `reactor serve` on the command line.
 
 use super::admission::AdmissionArgs;
+use super::unix::UnixArgs;
 use super::{DEFAULT, Error, FamilyArgs, Look, ProtocolArg, parse_duration, resolve};
 use crate::address::{Group, GroupError, Transport, Use};
 use crate::echo;
@@ -30,7 +31,7 @@ const USER_TIMEOUT_MOST: Duration = Duration::from_secs(24 * 3600);
 /// `reactor serve`.
 #[derive(Debug, Args)]
 pub struct ServeArgs {
-    /// Serve chat over TCP at ADDR; may be repeated. Without --tcp and --udp: both.
+    /// Serve chat over TCP at ADDR; may be repeated. Without --tcp, --udp and --unix: both.
     #[arg(long, value_name = "ADDR", num_args = 0..=1, default_missing_value = DEFAULT)]
     tcp: Vec<String>,
     /// Answer datagrams at ADDR; may be repeated.
@@ -102,6 +103,8 @@ pub struct ServeArgs {
     /// What stdin and stdout are for.
     #[arg(long, value_enum, default_value_t = ConsoleArg::Chat)]
     console: ConsoleArg,
+    #[command(flatten)]
+    unix: UnixArgs,
     #[command(flatten)]
     admission: AdmissionArgs,
     #[command(flatten)]
@@ -208,7 +211,7 @@ impl ServeArgs {
             return Err(Error::Usage("--spin and --gather: at most 1s".to_owned()));
         }
         let default = [DEFAULT.to_owned()];
-        let neither = self.tcp.is_empty() && self.udp.is_empty();
+        let neither = self.tcp.is_empty() && self.udp.is_empty() && !self.unix.any();
         let (tcp, udp) =
             if neither { (&default[..], &default[..]) } else { (&*self.tcp, &*self.udp) };
         let family = self.family.family();
@@ -235,6 +238,7 @@ impl ServeArgs {
         Ok(serve::Options {
             tcp: all(tcp, Transport::Tcp)?,
             udp: all(udp, Transport::Udp)?,
+            unix: self.unix.options(),
             echo: echo::Rules {
                 any_port: self.udp_any_port,
                 rate: self.udp_rate,

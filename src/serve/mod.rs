@@ -24,7 +24,7 @@ pub use memory::PEER_BYTES;
 pub use server::{STOP_WITHIN, Server};
 
 use crate::echo;
-use crate::handler::OWNER_ALONE;
+use crate::handler::{OWNER_ALONE, UnixAddress};
 use crate::log_queue::LogQueue;
 use crate::os::Os;
 use crate::reactor::{Budgets, Limits, Reactor, Spin};
@@ -50,6 +50,8 @@ pub struct Options {
     pub tcp: Vec<SocketAddr>,
     /// Where to answer datagrams.
     pub udp: Vec<SocketAddr>,
+    /// Sockets of the Unix domain.
+    pub unix: UnixOptions,
     /// Which datagrams are answered.
     pub echo: echo::Rules,
     /// Multicast groups that the UDP sockets join.
@@ -86,6 +88,17 @@ pub struct Options {
     pub color: bool,
 }
 
+/// Where to listen in the Unix domain.
+#[derive(Clone, Debug, Default)]
+pub struct UnixOptions {
+    /// For connections.
+    pub streams: Vec<UnixAddress>,
+    /// For datagrams, which are answered.
+    pub datagrams: Vec<UnixAddress>,
+    /// Permissions of their paths, chmod(2).
+    pub mode: u32,
+}
+
 /// Why `serve` could not start, or had to stop.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -97,6 +110,14 @@ pub enum Error {
         /// The address that was asked for.
         at: SocketAddr,
         /// bind(2)'s or listen(2)'s error.
+        source: io::Error,
+    },
+    /// A Unix socket could not be bound.
+    #[error("bind unix {at}: {source}")]
+    BindUnix {
+        /// The address that was asked for.
+        at: UnixAddress,
+        /// bind(2)'s or listen(2)'s error, or why the path is in use.
         source: io::Error,
     },
     /// The access file or the secret file is of no use: the whole line.
@@ -157,6 +178,17 @@ pub fn run<O: Os>(mut os: O, options: &Options, log: &LogQueue) -> Result<(), Er
         server.warn_of_wildcard("tcp", &bound);
         server.bound(bound);
     }
+    for at in &options.unix.streams {
+        let bind = |source| Error::BindUnix { at: at.clone(), source };
+        let bound = reactor.listen(&at.clone().into(), options.unix.mode).map_err(bind)?;
+        log.say(&format!("listening unix {at} {}", options.rules.protocol.word()));
+        server.bound(bound);
+    }
+    for at in &options.unix.datagrams {
+        let bind = |source| Error::BindUnix { at: at.clone(), source };
+        reactor.bind_unix(at, options.unix.mode).map_err(bind)?;
+        log.say(&format!("listening unix-dgram {at} echo"));
+    }
     let mut udps = Vec::new();
     for &at in &options.udp {
         let bind = |source| Error::Bind { transport: "udp", at, source };
@@ -178,7 +210,7 @@ pub fn run<O: Os>(mut os: O, options: &Options, log: &LogQueue) -> Result<(), Er
     server.tell_cut();
     let stats = reactor.report();
     log::info!("stopped: {stats:?}");
-    if !options.udp.is_empty() {
+    if !options.udp.is_empty() || !options.unix.datagrams.is_empty() {
         log::info!("{}; {}", stats.datagrams(), server.tell_datagrams());
     }
     Ok(())

@@ -6,7 +6,7 @@ use super::*;
 use crate::chat::{LOG_BYTES, Slow};
 use crate::echo;
 use crate::secret::Secret;
-use crate::serve::{Admission, ConsoleMode, Crowd, FloodLimits};
+use crate::serve::{Admission, ConsoleMode, Crowd, FloodLimits, UnixOptions};
 
 const PEER: PeerId = PeerId { serial: 7, slot: 0 };
 
@@ -18,6 +18,7 @@ fn server(change: impl Fn(&mut Options)) -> Server {
     let mut options = Options {
         tcp: Vec::new(),
         udp: Vec::new(),
+        unix: UnixOptions::default(),
         echo: echo::Rules::default(),
         udp_groups: Vec::new(),
         rules: Rules {
