@@ -19,6 +19,8 @@ const SLOW_S: u64 = 900;
 /// The chat's port, for machines on which a scene cannot have a network of its own.
 const PORT: u16 = 65432;
 
+const PROJECT: &str = env!("CARGO_MANIFEST_DIR");
+
 /// Programs that a page may use and a machine may lack.
 const STRANGERS: [&str; 14] = [
     "awk",
@@ -70,6 +72,7 @@ pub(super) struct Stage {
     /// The folder of the built programs.
     built: PathBuf,
     terminals: Vec<Terminal>,
+    _turn: Option<MutexGuard<'static, ()>>,
 }
 
 /// A command that was left running.
@@ -94,49 +97,59 @@ impl Stage {
             skip(&format!("{page}, {:?}: port {PORT} is taken", section.heading));
             return None;
         };
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let folder = format!("reactor-docs-{}-{number}", std::process::id());
-        let folder = std::env::temp_dir().join(folder);
-        let project = Path::new(env!("CARGO_MANIFEST_DIR"));
-        fs::create_dir(&folder).unwrap();
-        let path = std::env::var("PATH").expect("a PATH");
-        let stage = |built: PathBuf, path: String| Stage {
+        let mut stage = Stage {
             page: page.to_owned(),
             build,
             network,
-            folder: folder.clone(),
-            path,
+            folder: PathBuf::new(),
+            path: std::env::var("PATH").expect("a PATH"),
             built,
             terminals: Vec::new(),
+            _turn: None,
         };
-        Some(match build {
-            Build::Tested => {
-                for entry in fs::read_dir(project).unwrap().map(Result::unwrap) {
-                    if entry.file_name() != "target" && entry.file_name() != ".git" {
-                        symlink(entry.path(), folder.join(entry.file_name())).unwrap();
-                    }
-                }
-                let shims = folder.join(".bin");
-                fs::create_dir(&shims).unwrap();
-                fs::write(shims.join("cargo"), CARGO).unwrap();
-                let all = fs::Permissions::from_mode(0o755);
-                fs::set_permissions(shims.join("cargo"), all).unwrap();
-                let path = format!("{}:{}:{path}", shims.display(), built.display());
-                stage(built, path)
+        match build {
+            Build::Tested => stage.link_project(),
+            Build::Own => stage.copy_project(),
+        }
+        Some(stage)
+    }
+
+    /// A folder in which the project's files are seen, and a cargo that builds nothing.
+    fn link_project(&mut self) {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let folder = format!("reactor-docs-{}-{number}", std::process::id());
+        self.folder = std::env::temp_dir().join(folder);
+        fs::create_dir(&self.folder).unwrap();
+        for entry in fs::read_dir(PROJECT).unwrap().map(Result::unwrap) {
+            if entry.file_name() != "target" && entry.file_name() != ".git" {
+                symlink(entry.path(), self.folder.join(entry.file_name())).unwrap();
             }
-            Build::Own => {
-                let all = "Cargo.toml Cargo.lock src docs tests benches examples README.md";
-                let copy = format!("cd \"$0\" && tar cf - {all} | tar xf - -C \"$1\"");
-                let mut command = Command::new("sh");
-                command.args(["-c", &copy]).arg(project).arg(&folder);
-                assert!(command.status().unwrap().success(), "{copy}");
-                // Kept from one scene to the next: what a patch leaves alone is built once.
-                let target = built.parent().expect("of the target folder").join("docs");
-                let path = format!("{}:{path}", target.join("debug").display());
-                stage(target, path)
-            }
-        })
+        }
+        let shims = self.folder.join(".bin");
+        fs::create_dir(&shims).unwrap();
+        fs::write(shims.join("cargo"), CARGO).unwrap();
+        let all = fs::Permissions::from_mode(0o755);
+        fs::set_permissions(shims.join("cargo"), all).unwrap();
+        self.path = format!("{}:{}:{}", shims.display(), self.built.display(), self.path);
+    }
+
+    /// A copy of the project, at the same place for each scene, so that what a patch leaves alone is
+    /// not compiled again; one scene at a time.
+    fn copy_project(&mut self) {
+        static TURN: Mutex<()> = Mutex::new(());
+        self._turn = Some(TURN.lock().unwrap_or_else(PoisonError::into_inner));
+        self.built = self.built.parent().expect("of the target folder").join("docs");
+        self.folder = self.built.join("project");
+        let _ = fs::remove_dir_all(&self.folder); // of a run that was killed
+        fs::create_dir_all(&self.folder).unwrap();
+        let all = "Cargo.toml Cargo.lock src docs tests benches examples README.md";
+        // -m: written now, so that cargo sees each change from the last scene, also one taken back.
+        let copy = format!("cd \"$0\" && tar cf - {all} | tar xmf - -C \"$1\"");
+        let mut command = Command::new("sh");
+        command.args(["-c", &copy, PROJECT]).arg(&self.folder);
+        assert!(command.status().unwrap().success(), "{copy}");
+        self.path = format!("{}:{}", self.built.join("debug").display(), self.path);
     }
 
     pub(super) fn play(&mut self, step: &Step) {
@@ -198,6 +211,7 @@ impl Stage {
         command.env("REACTOR_BUILT", &self.built).process_group(0);
         if self.build == Build::Own {
             command.env("CARGO_TARGET_DIR", &self.built);
+            command.env("GIT_CEILING_DIRECTORIES", &self.built); // the copy is in no repository
         }
         (command, read)
     }
