@@ -14,7 +14,7 @@ fn accepted(from: impl Into<SocketAddr>) -> Origin {
     Origin::Accepted { listener: 0, from: from.into().into() }
 }
 
-fn server(change: impl Fn(&mut Options)) -> Server {
+pub(in crate::serve) fn server(change: impl Fn(&mut Options)) -> Server {
     let mut options = Options {
         tcp: Vec::new(),
         udp: Vec::new(),
