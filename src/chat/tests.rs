@@ -387,3 +387,27 @@ fn a_muted_talker_that_reads_nothing_cannot_fill_its_outbox() {
     assert!(said > 50 && chat.holds(peer(1)));
     assert!(chat.buffered() < ANSWERS_BYTES_MAX + 100, "{} bytes", chat.buffered());
 }
+
+/// A newcomer's history is older than the newcomer, and so late through nobody's fault.
+#[test]
+fn lag_is_the_oldest_message_of_a_send_and_no_history() {
+    let start = Instant::now();
+    let mut chat = chat_with(Rules { history: 10, ..rules(Protocol::Chat) }, 2);
+    let hear = |chat: &mut Chat, to: PeerId, seconds: u64| {
+        let mut slices = Slices::new();
+        chat.pending(to, &mut slices);
+        let bytes = slices.bytes();
+        chat.sent(to, bytes, start + Duration::from_secs(seconds));
+        chat.delivery.sum()
+    };
+    hear(&mut chat, peer(2), 0);
+    assert_eq!(chat.delivery.count(), 0, "greetings and notices are not looked at");
+    assert_eq!(chat.say(peer(1), b"one", start), Said::Yes);
+    assert_eq!(chat.say(peer(1), b"two", start + Duration::from_secs(1)), Said::Yes);
+    assert_eq!(hear(&mut chat, peer(2), 3), Duration::from_secs(3), "one look at both");
+    chat.join(peer(3));
+    assert_eq!(hear(&mut chat, peer(3), 100), Duration::from_secs(3), "its history");
+    assert_eq!(chat.say(peer(1), b"three", start + Duration::from_secs(100)), Said::Yes);
+    assert_eq!(hear(&mut chat, peer(3), 102), Duration::from_secs(5));
+    assert_eq!(chat.delivery.count(), 2);
+}

@@ -466,4 +466,4 @@ impl Handler for Server {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

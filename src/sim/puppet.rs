@@ -323,4 +323,5 @@ fn a_deadline_that_passed_during_the_wait_is_kept_in_the_same_turn() {
     stage.turns(1);
     assert_eq!(stage.puppet.closed, [CloseReason::DialTimeout]);
 }
+
 mod unix;

@@ -91,7 +91,7 @@ fn a_datagram_from_who_may_not_come_in_is_counted_and_not_answered() {
     server.signal(Signal::TERM);
     assert_eq!(server.exit(), 0);
     server.err.wait_for("echo: answered 1, own port 0, ");
-    server.err.wait_for(", not allowed 1, loops 0");
+    server.err.wait_for(", not allowed 1, unnamed 0, loops 0");
 }
 
 #[test]

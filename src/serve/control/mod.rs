@@ -45,9 +45,9 @@ struct ControlPeer {
 }
 
 impl Control {
-    /// How many there are.
+    /// How many may order; who is turned away takes nobody's place.
     pub(in crate::serve) fn count(&self) -> usize {
-        self.there.len()
+        self.there.iter().filter(|control| !control.turned_away).count()
     }
 
     /// True for one of them.
@@ -72,9 +72,10 @@ impl Server {
     pub(in crate::serve) fn open_control(&mut self, peer: PeerId) {
         let count = self.control.count();
         let turned_away = count >= CONTROL_PEERS_MAX;
+        let leaving = self.control.there.len() - count;
         let refused = Refused::default();
         self.control.there.push(ControlPeer { peer, refused, turned_away });
-        if count >= CONTROL_PEERS_MAX + TURNED_AWAY_MAX {
+        if turned_away && leaving >= TURNED_AWAY_MAX {
             self.actions.push_back(Action::Close(peer, CloseReason::Full));
             return;
         }

@@ -18,7 +18,7 @@ use std::fmt;
 pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// All metrics, with what they mean, and `# EOF`. Some 8 KiB.
-pub(in crate::serve) fn exposition(snapshot: Snapshot) -> String {
+pub(crate) fn exposition(snapshot: Snapshot) -> String {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(snapshot));
     let mut text = String::with_capacity(16 * 1024);
@@ -28,7 +28,7 @@ pub(in crate::serve) fn exposition(snapshot: Snapshot) -> String {
 }
 
 /// The samples alone, a line each without its ending: a name, a space, a number.
-pub(in crate::serve) fn samples(snapshot: Snapshot) -> Vec<String> {
+pub(crate) fn samples(snapshot: Snapshot) -> Vec<String> {
     let text = exposition(snapshot);
     text.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect()
 }

@@ -231,3 +231,6 @@ impl Server {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -242,7 +242,7 @@ pub fn metrics() -> impl Iterator<Item = &'static Metric> {
 }
 
 /// What `/stats` shows: a line for each group of metrics.
-pub(in crate::serve) fn lines(snapshot: &Snapshot) -> impl Iterator<Item = String> + '_ {
+pub(crate) fn lines(snapshot: &Snapshot) -> impl Iterator<Item = String> + '_ {
     GROUPS.iter().map(move |group| {
         let told = group.metrics.iter().map(|metric| match (metric.read)(snapshot) {
             // What is counted by reason names each of them itself.
@@ -254,7 +254,7 @@ pub(in crate::serve) fn lines(snapshot: &Snapshot) -> impl Iterator<Item = Strin
 }
 
 /// Those of them that are about datagrams, for the last words of a server.
-pub(in crate::serve) fn datagram_lines(snapshot: &Snapshot) -> String {
+pub(crate) fn datagram_lines(snapshot: &Snapshot) -> String {
     let about = |line: &String| line.starts_with("datagrams: ") || line.starts_with("echo: ");
     lines(snapshot).filter(about).collect::<Vec<_>>().join("; ")
 }

@@ -12,7 +12,7 @@ fn accepted(from: impl Into<SocketAddr>) -> Origin {
     Origin::Accepted { listener: 0, from: from.into().into() }
 }
 
-fn server(change: impl Fn(&mut Options)) -> Server {
+pub(in crate::serve) fn server(change: impl Fn(&mut Options)) -> Server {
     let mut options = Options::bare();
     change(&mut options);
     Server::new(&options)
