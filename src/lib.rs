@@ -32,7 +32,8 @@
 //! | [`wire`], [`visible`] | bytes to lines; text that cannot steer a terminal |
 //! | [`terminal`] | the line being typed, and what is shown above it |
 //! | [`secret`] | what a server asks its peers for first |
-//! | [`timers`], [`stats`], [`log_queue`] | deadlines in order; counters; log lines on their way to stderr |
+//! | [`timers`], [`stats`] | deadlines in order; counters |
+//! | [`log_form`], [`log_queue`] | how a log line looks; log lines on their way to stderr |
 //! | [`handler`] | the contract between the loop and the programs |
 //! | [`reactor`] | the loop |
 //! | [`os`] | the trait, and the real system |
@@ -59,6 +60,7 @@ pub mod cli;
 pub mod connect;
 pub mod echo;
 pub mod handler;
+pub mod log_form;
 pub mod log_queue;
 pub mod os;
 mod outgoing;

@@ -7,6 +7,7 @@ mod bench_output;
 mod connect;
 mod probe;
 mod serve;
+mod service;
 
 use crate::address::{Address, Family, Transport, Use};
 use crate::terminal::paint::{self, Choice};
@@ -15,6 +16,7 @@ pub use bench::{Bench, BenchArgs, Writer};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 pub use connect::ConnectArgs;
 pub use serve::ServeArgs;
+pub use service::LogFormat;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -31,6 +33,9 @@ pub struct Cli {
     /// Colour on a terminal; NO_COLOR, CLICOLOR and CLICOLOR_FORCE are obeyed where it is auto.
     #[arg(long, value_enum, global = true, default_value_t, value_name = "WHEN")]
     color: ColorArg,
+    /// How log lines on stderr look; under the journal text has no time stamps.
+    #[arg(long, value_enum, global = true, default_value_t, value_name = "FORM")]
+    pub log_format: LogFormat,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,

@@ -1,6 +1,7 @@
 //! `reactor serve` on the command line.
 
 use super::admission::AdmissionArgs;
+use super::service::ServiceArgs;
 use super::{DEFAULT, Error, FamilyArgs, Look, ProtocolArg, parse_duration, resolve};
 use crate::address::{Group, GroupError, Transport, Use};
 use crate::echo;
@@ -104,6 +105,8 @@ pub struct ServeArgs {
     console: ConsoleArg,
     #[command(flatten)]
     admission: AdmissionArgs,
+    #[command(flatten)]
+    service: ServiceArgs,
     #[command(flatten)]
     family: FamilyArgs,
 }
@@ -267,6 +270,7 @@ impl ServeArgs {
             gather: self.gather,
             admission: self.admission.admission(descriptors)?,
             interfaces: self.reachable_at(),
+            service: self.service.service(),
             console: match self.console {
                 ConsoleArg::Off => ConsoleMode::Off,
                 ConsoleArg::Commands => ConsoleMode::Commands,

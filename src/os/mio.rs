@@ -4,13 +4,15 @@
 //!
 //! Only files under `os/` name mio. What each call promises stands at the trait.
 
+use super::held::{self, HeldFile};
 use super::interfaces::Interfaces;
+use super::notify::Manager;
 use super::stdio::{Output, Stdio};
 use super::stream::{Stream, uninterrupted};
 use super::token::{decode, encode};
 use super::udp::{Multicast, Udp, plain};
 use super::{Batch, Caught, Event, File, Hints, Os, Raise, Source, Transmit, file, terminal};
-use crate::handler::{PeerId, Signal, Window};
+use crate::handler::{Notice, PeerId, Signal, Window};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll};
 use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGWINCH};
@@ -79,6 +81,8 @@ pub struct MioOs {
     /// Which of stdin, stdout and stderr were terminals at the start.
     terminals: [bool; 3],
     log: Output,
+    /// Made for the first notice.
+    manager: Option<Manager>,
     interfaces: Interfaces,
     events: Events,
     /// How many of `events` have been told: a caller with a smaller vector gets the rest next time.
@@ -104,6 +108,7 @@ impl MioOs {
             signals,
             terminals: terminals(),
             log,
+            manager: None,
             interfaces: Interfaces::default(),
             events: Events::with_capacity(EVENTS_MAX),
             told: 0,
@@ -389,6 +394,18 @@ impl Os for MioOs {
 
     fn read_file(&mut self, path: &Path, bytes_max: usize) -> io::Result<File> {
         file::read(path, bytes_max)
+    }
+
+    fn hold_file(&mut self, path: &Path, bytes: &[u8]) -> io::Result<HeldFile> {
+        held::hold(path, bytes)
+    }
+
+    fn notify(&mut self, notice: &Notice) -> io::Result<()> {
+        let manager = match self.manager.take() {
+            Some(manager) => manager,
+            None => Manager::of_environment()?,
+        };
+        self.manager.insert(manager).notify(notice)
     }
 
     fn write_log(&mut self, bytes: &[u8]) -> io::Result<usize> {

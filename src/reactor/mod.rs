@@ -349,6 +349,10 @@ impl<O: Os> Reactor<O> {
                     let file = self.os.read_file(&path, bytes_max);
                     handler.file_read(file.map(|file| file.bytes));
                 }
+                Action::Notify(notice) => {
+                    let outcome = self.os.notify(&notice);
+                    handler.notified(notice, outcome, now);
+                }
                 Action::Stop { within } => self.stop(within.map(|within| now + within)),
             }
         }
@@ -398,7 +402,10 @@ impl<O: Os> Reactor<O> {
             let &Phase::Doomed(why) = conn.phase() else { unreachable!("doomed is never undone") };
             self.os.close(conn.stream);
             self.stats.closed += 1;
-            log::log!(level_of(why), "closed {peer}: {why}");
+            log::log!(
+                level_of(why), event = "closed", peer = peer.serial, why = why.word();
+                "closed {peer}: {why}"
+            );
             handler.closed(peer, why, now);
             if conn.console {
                 self.forget_terminal();

@@ -5,10 +5,11 @@ use super::Options;
 use super::bounds::Bounds;
 use super::console::Console;
 use super::gate::Gate;
+use super::notices::Notices;
 use crate::chat::{Chat, Rules, Said};
 use crate::echo::Echo;
 use crate::handler::{
-    Action, CloseReason, Datagram, Handler, Origin, PeerId, Screen, Signal, Slices, Taken,
+    Action, CloseReason, Datagram, Handler, Notice, Origin, PeerId, Screen, Signal, Slices, Taken,
 };
 use crate::log_queue::LogQueue;
 use crate::stats::Stats;
@@ -50,6 +51,8 @@ pub struct Server {
     pub(super) gate: Gate,
     /// `/drain` was said: no new peers, and the end comes with the last one's.
     pub(super) draining: bool,
+    /// What the service manager is told, where there is one.
+    pub(super) notices: Option<Notices>,
     /// Ends by reason.
     pub(super) closes: BTreeMap<&'static str, u64>,
 }
@@ -72,6 +75,7 @@ impl Server {
             stopping: false,
             gate: Gate::new(&options.admission),
             draining: false,
+            notices: None,
             closes: BTreeMap::new(),
         }
     }
@@ -209,7 +213,8 @@ impl Server {
     pub(super) fn stop(&mut self, cause: &str) {
         let within = if self.stopping { Duration::ZERO } else { self.bounds.stop_timeout };
         if !self.stopping {
-            log::info!("stopping: {cause}");
+            log::info!(event = "stopping", cause; "stopping: {cause}");
+            self.notify(Notice::Stopping(format!("stopping: {cause}")));
             self.chat.tell_all("the server is stopping");
             self.lift_bounds();
             // A stdout that nobody reads must not hold the stop up.
@@ -312,7 +317,9 @@ impl Handler for Server {
         match signal {
             Signal::Interrupt => self.stop("SIGINT"),
             Signal::Terminate => self.stop("SIGTERM"),
-            Signal::Reload if self.options.admission.access_file.is_some() => self.reload(),
+            Signal::Reload if self.options.admission.access_file.is_some() || self.is_managed() => {
+                self.reload();
+            }
             Signal::Hangup | Signal::Reload => self.stop("SIGHUP"),
             Signal::Continue => {}
         }
@@ -324,13 +331,14 @@ impl Handler for Server {
         }
         self.expire_secrets(now);
         self.expire_bounds(now);
+        self.expire_notices(now);
     }
 
     fn next_deadline(&self) -> Option<Instant> {
         // A line that was logged behind the last look is shown at once: its moment is past.
         let shown = self.console.as_ref().and_then(|console| console.seat.shows_at());
         let own = self.bounds.next().into_iter().chain(shown).chain(self.gate.next_deadline());
-        own.chain(self.chat.next_deadline()).min()
+        own.chain(self.chat.next_deadline()).chain(self.next_notice()).min()
     }
 
     fn screen(&mut self, screen: Screen) {
@@ -345,6 +353,10 @@ impl Handler for Server {
 
     fn file_read(&mut self, contents: io::Result<Vec<u8>>) {
         self.reloaded(contents);
+    }
+
+    fn notified(&mut self, notice: Notice, outcome: io::Result<()>, now: Instant) {
+        self.note_notified(notice, outcome, now);
     }
 
     fn next_dirty(&mut self) -> Option<PeerId> {
@@ -388,4 +400,4 @@ impl Handler for Server {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

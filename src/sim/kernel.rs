@@ -8,7 +8,7 @@ use super::link::Link;
 use super::random::Random;
 use super::trace::{Step, Trace};
 use super::udp::{Sent, UdpSocket};
-use crate::handler::PeerId;
+use crate::handler::{Notice, PeerId};
 use crate::os::{Caught, Event, Hints, Source};
 use rustix::io::Errno;
 use std::collections::VecDeque;
@@ -120,6 +120,9 @@ pub(crate) struct SimOs {
     pub(super) console: Console,
     /// stderr.
     pub(super) log: Sink,
+    /// What the service manager was told, and when; whether its queue is full.
+    pub(super) notices: Vec<(Duration, Notice)>,
+    pub(super) manager_full: bool,
     /// Caught and not told, each kind once.
     pub(super) signals: Vec<Caught>,
     /// Attempts to get a descriptor that will still fail, and how.
@@ -165,6 +168,8 @@ impl SimOs {
             outbox: Vec::new(),
             console: Console::new(PIPE_BYTES),
             log: Sink::new(PIPE_BYTES),
+            notices: Vec::new(),
+            manager_full: false,
             signals: Vec::new(),
             window: None,
             nap_max: None,

@@ -21,6 +21,7 @@ mod kernel;
 mod limits;
 mod link;
 mod model;
+mod notices;
 mod puppet;
 mod random;
 mod remote;

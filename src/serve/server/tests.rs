@@ -10,8 +10,9 @@ use crate::serve::{Admission, ConsoleMode, Crowd, FloodLimits};
 
 const PEER: PeerId = PeerId { serial: 7, slot: 0 };
 
-fn server(change: impl Fn(&mut Options)) -> Server {
-    let mut options = Options {
+/// Limits as they are by default, and nothing of the outside.
+pub(crate) fn plain_options() -> Options {
+    Options {
         tcp: Vec::new(),
         udp: Vec::new(),
         echo: echo::Rules::default(),
@@ -34,11 +35,16 @@ fn server(change: impl Fn(&mut Options)) -> Server {
         gather: Duration::ZERO,
         admission: Admission::default(),
         interfaces: Vec::new(),
+        service: Default::default(),
         console: ConsoleMode::Off,
         stdout_is_terminal: false,
         terminal: false,
         color: false,
-    };
+    }
+}
+
+fn server(change: impl Fn(&mut Options)) -> Server {
+    let mut options = plain_options();
     change(&mut options);
     Server::new(&options)
 }

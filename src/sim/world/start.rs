@@ -86,6 +86,7 @@ impl World {
             gather: Duration::from_millis(random.pick(&[0, 0, 0, 2])),
             admission: Admission::default(),
             interfaces: Vec::new(),
+            service: Default::default(),
             console: random.pick(&[ConsoleMode::Off, ConsoleMode::Commands, ConsoleMode::Chat]),
             stdout_is_terminal: random.below(2) == 0,
             terminal: random.below(2) == 0,
