@@ -5,7 +5,10 @@
 //! socket and no clock in the core, `now` as an argument, pull after each call) is that of
 //! quinn-proto and str0m.
 
+mod endpoint;
+
 use crate::stats::Stats;
+pub use endpoint::{Credentials, Endpoint, OWNER_ALONE, Remote, UnixAddress};
 use std::fmt;
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
@@ -40,9 +43,14 @@ impl fmt::Display for PeerId {
 /// How a connection came to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// A listener accepted it; the address is the remote end's, IPv4-mapped ones made plain IPv4.
-    Accepted(SocketAddr),
-    /// [`Action::Connect`] dialed it and the three-way handshake is done.
+    /// A listener accepted it.
+    Accepted {
+        /// Which, in the order of `reactor::Reactor::listen`.
+        listener: usize,
+        /// Who is at the other end.
+        from: Remote,
+    },
+    /// [`Action::Connect`] dialed it, and it is established.
     Dialed,
     /// The process's own stdin (what it sends us) and stdout (what it receives).
     Console,
@@ -163,8 +171,8 @@ pub enum Action {
     /// Dials; ends in one `opened(…, Origin::Dialed)`, or in one `closed` with nothing before it.
     Connect {
         /// Where to.
-        to: SocketAddr,
-        /// The local address to bind first, where one is wanted; port 0 for any.
+        to: Endpoint,
+        /// The local address to bind first, where one is wanted; port 0 for any. Not for Unix.
         from: Option<SocketAddr>,
         /// How long the handshake may take.
         timeout: Duration,

@@ -288,7 +288,7 @@ fn what_is_pure_names_no_socket() {
 #[test]
 fn the_contract_knows_neither_the_system_nor_the_loop_nor_the_chat_nor_lines() {
     let above = ["os", "reactor", "chat", "wire", "echo", "serve", "connect", "bench", "cli"];
-    must_not_know(&["src/handler.rs"], &above);
+    must_not_know(&["src/handler.rs", "src/handler/"], &above);
 }
 
 #[test]

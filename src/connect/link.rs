@@ -72,7 +72,11 @@ impl Link {
     /// The dial that is wanted now.
     pub(super) fn dial(&mut self) -> Action {
         self.state = State::Dialing;
-        Action::Connect { to: self.addresses[self.at], from: self.from, timeout: self.timeout }
+        Action::Connect {
+            to: self.addresses[self.at].into(),
+            from: self.from,
+            timeout: self.timeout,
+        }
     }
 
     /// The link's connection, where it is up.
@@ -213,7 +217,7 @@ mod tests {
 
     fn port(action: &Action) -> u16 {
         let Action::Connect { to, .. } = action else { panic!("{action:?}") };
-        to.port()
+        to.ip().expect("these are of IP").port()
     }
 
     #[test]

@@ -6,14 +6,15 @@
 
 use super::held::{self, HeldFile};
 use super::interfaces::Interfaces;
+use super::listener::Listener;
 use super::notify::Manager;
 use super::stdio::{Output, Stdio};
-use super::stream::{Stream, uninterrupted};
+use super::stream::Stream;
 use super::token::{decode, encode};
-use super::udp::{Multicast, Udp, plain};
-use super::{Batch, Caught, Event, File, Hints, Os, Raise, Source, Transmit, file, terminal};
-use crate::handler::{Notice, PeerId, Signal, Window};
-use mio::net::{TcpListener, TcpStream};
+use super::udp::{Multicast, Udp};
+use super::{Batch, Caught, Event, File, Hints, Os, Raise, Source, Transmit, file, terminal, unix};
+use crate::handler::{Endpoint, Notice, PeerId, Remote, Signal, Window};
+use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use mio::{Events, Interest, Poll};
 use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGWINCH};
 use signal_hook::low_level::emulate_default_handler;
@@ -129,6 +130,35 @@ impl MioOs {
     }
 }
 
+impl MioOs {
+    fn listen_tcp(&self, at: SocketAddr) -> io::Result<Listener> {
+        let socket = Socket::new(Domain::for_address(at), Type::STREAM, Some(Protocol::TCP))?;
+        socket.set_reuse_address(true)?;
+        if at.is_ipv6() {
+            socket.set_only_v6(self.settings.ipv6_only || !at.ip().is_unspecified())?;
+        }
+        if self.settings.send_buffer > 0 {
+            // Accepted sockets have it from their listener: one call instead of one each.
+            socket.set_send_buffer_size(self.settings.send_buffer)?;
+        }
+        self.notice_dead_peers(SockRef::from(&socket))?; // inherited too
+        socket.bind(&at.into())?;
+        socket.listen(BACKLOG)?;
+        socket.set_nonblocking(true)?;
+        Ok(Listener::Tcp(TcpListener::from_std(socket.into())))
+    }
+
+    fn connect_tcp(&self, to: SocketAddr, from: Option<SocketAddr>) -> io::Result<TcpStream> {
+        let socket = match from {
+            Some(from) => dial_from(to, from)?,
+            None => TcpStream::connect(to)?,
+        };
+        socket.set_nodelay(true)?;
+        self.notice_dead_peers(SockRef::from(&socket))?;
+        Ok(socket)
+    }
+}
+
 fn is_interrupted(result: &io::Result<()>) -> bool {
     result.as_ref().is_err_and(|error| error.kind() == ErrorKind::Interrupted)
 }
@@ -196,7 +226,7 @@ fn dial_from(to: SocketAddr, from: SocketAddr) -> io::Result<TcpStream> {
 }
 
 impl Os for MioOs {
-    type Listener = TcpListener;
+    type Listener = Listener;
     type Stream = Stream;
     type Udp = Udp;
 
@@ -226,61 +256,45 @@ impl Os for MioOs {
         Ok(())
     }
 
-    fn listen(&mut self, at: SocketAddr, index: usize) -> io::Result<TcpListener> {
-        let socket = Socket::new(Domain::for_address(at), Type::STREAM, Some(Protocol::TCP))?;
-        socket.set_reuse_address(true)?;
-        if at.is_ipv6() {
-            socket.set_only_v6(self.settings.ipv6_only || !at.ip().is_unspecified())?;
-        }
-        if self.settings.send_buffer > 0 {
-            // Accepted sockets have it from their listener: one call instead of one each.
-            socket.set_send_buffer_size(self.settings.send_buffer)?;
-        }
-        self.notice_dead_peers(SockRef::from(&socket))?; // inherited too
-        socket.bind(&at.into())?;
-        socket.listen(BACKLOG)?;
-        socket.set_nonblocking(true)?;
-        let mut listener = TcpListener::from_std(socket.into());
-        let token = encode(Source::Listener(index));
-        self.poll.registry().register(&mut listener, token, Interest::READABLE)?;
+    fn listen(&mut self, at: &Endpoint, mode: u32, index: usize) -> io::Result<Listener> {
+        let mut listener = match at {
+            Endpoint::Ip(at) => self.listen_tcp(*at)?,
+            Endpoint::Unix(at) => {
+                let listen = |socket: &Socket| socket.listen(BACKLOG);
+                let (socket, path) = unix::bind(Type::STREAM, at, mode, listen)?;
+                Listener::Unix { socket: UnixListener::from_std(socket.into()), path }
+            }
+        };
+        listener.register(self.poll.registry(), encode(Source::Listener(index)))?;
         Ok(listener)
     }
 
-    fn listener_address(&self, listener: &TcpListener) -> io::Result<SocketAddr> {
-        listener.local_addr()
+    fn listener_address(&self, listener: &Listener) -> io::Result<Endpoint> {
+        listener.address()
     }
 
-    fn close_listener(&mut self, listener: TcpListener) {
+    fn close_listener(&mut self, listener: Listener) {
         drop(listener);
     }
 
-    fn accept(
-        &mut self,
-        listener: &mut TcpListener,
-        peer: PeerId,
-    ) -> io::Result<(Stream, SocketAddr)> {
-        let (mut socket, from) = uninterrupted(|| listener.accept())?;
-        // Some systems refuse options on a socket that was reset meanwhile (EINVAL on macOS), which
-        // is this connection's trouble and not the listener's.
-        socket.set_nodelay(true).map_err(|_| io::Error::from(ErrorKind::ConnectionAborted))?;
-        self.poll.registry().register(&mut socket, encode(source_of(peer)), BOTH)?;
-        Ok((Stream::Tcp(socket), plain(from)))
+    fn accept(&mut self, listener: &mut Listener, peer: PeerId) -> io::Result<(Stream, Remote)> {
+        let (mut stream, from) = listener.accept(self.settings.send_buffer)?;
+        stream.register(self.poll.registry(), encode(source_of(peer)), BOTH)?;
+        Ok((stream, from))
     }
 
     fn connect(
         &mut self,
-        to: SocketAddr,
+        to: &Endpoint,
         from: Option<SocketAddr>,
         peer: PeerId,
     ) -> io::Result<Stream> {
-        let mut socket = match from {
-            Some(from) => dial_from(to, from)?,
-            None => TcpStream::connect(to)?,
+        let mut stream = match to {
+            Endpoint::Ip(to) => Stream::Tcp(self.connect_tcp(*to, from)?),
+            Endpoint::Unix(to) => Stream::Unix(UnixStream::connect_addr(&unix::to_std(to)?)?),
         };
-        socket.set_nodelay(true)?;
-        self.notice_dead_peers(SockRef::from(&socket))?;
-        self.poll.registry().register(&mut socket, encode(source_of(peer)), BOTH)?;
-        Ok(Stream::Tcp(socket))
+        stream.register(self.poll.registry(), encode(source_of(peer)), BOTH)?;
+        Ok(stream)
     }
 
     fn connected(&mut self, stream: &mut Stream) -> io::Result<bool> {
@@ -303,6 +317,10 @@ impl Os for MioOs {
         stream.recv(into)
     }
 
+    fn reads_in_pieces(&self, stream: &Stream) -> bool {
+        stream.reads_in_pieces()
+    }
+
     fn send(&mut self, stream: &mut Stream, runs: &[IoSlice<'_>]) -> io::Result<usize> {
         stream.send(runs)
     }
@@ -313,7 +331,7 @@ impl Os for MioOs {
 
     fn close(&mut self, stream: Stream) {
         match stream {
-            Stream::Tcp(socket) => drop(socket),
+            Stream::Tcp(_) | Stream::Unix(_) => {}
             Stream::File(mut file) => file.deregister(self.poll.registry()),
             Stream::Stdio(mut console) => {
                 terminal::give_back();

@@ -8,6 +8,7 @@ pub mod held;
 pub mod interfaces;
 pub mod journal;
 pub mod limit;
+pub mod listener;
 pub mod mio;
 pub mod notify;
 pub mod signals;
@@ -17,8 +18,9 @@ pub mod terminal;
 mod token;
 pub mod trace;
 pub mod udp;
+pub mod unix;
 
-use crate::handler::{Hit, Notice, PeerId, Signal, Window};
+use crate::handler::{Endpoint, Hit, Notice, PeerId, Remote, Signal, Window};
 use held::HeldFile;
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
@@ -215,7 +217,7 @@ pub fn accept_trouble(error: &io::Error) -> AcceptTrouble {
 /// wait. Every socket is registered by the call that makes it and never again: a connection for
 /// both directions, a datagram socket for reading only, since what would block there is dropped.
 pub trait Os {
-    /// A listening TCP socket.
+    /// A listening socket.
     type Listener;
     /// A connection, or the console.
     type Stream;
@@ -231,29 +233,32 @@ pub trait Os {
     fn poll(&mut self, events: &mut Vec<Event>, timeout: Option<Duration>) -> io::Result<()>;
 
     /// socket, setsockopt (SO_REUSEADDR; IPV6_V6ONLY unless the address is `[::]`, which takes IPv4
-    /// too), bind, listen with the system's greatest backlog, register as `Listener(index)`.
-    /// Errors: as bind(2), for the caller to tell with the address.
-    fn listen(&mut self, at: SocketAddr, index: usize) -> io::Result<Self::Listener>;
+    /// too), bind, listen with the system's greatest backlog, register as `Listener(index)`. A Unix
+    /// socket's path gets the permissions `mode` before anybody can connect, and the place of a path
+    /// at which nobody answers any more. Errors: as bind(2), for the caller to tell with the address.
+    fn listen(&mut self, at: &Endpoint, mode: u32, index: usize) -> io::Result<Self::Listener>;
 
     /// The address that a listener is really bound to: port 0 has become a number.
-    fn listener_address(&self, listener: &Self::Listener) -> io::Result<SocketAddr>;
+    fn listener_address(&self, listener: &Self::Listener) -> io::Result<Endpoint>;
 
-    /// close of a listener: those who wait in its backlog are refused.
+    /// close of a listener: those who wait in its backlog are refused. A path of its own is removed
+    /// where it is still its own; so it is where the listener is dropped.
     fn close_listener(&mut self, listener: Self::Listener);
 
-    /// accept, setsockopt (TCP_NODELAY), register as `peer`. The address is the remote end's.
-    /// Errors: accept(2); the loop sorts them. An error after the accept itself closes the socket.
+    /// accept, setsockopt (TCP_NODELAY), register as `peer`; of a Unix socket getsockopt
+    /// (SO_PEERCRED). Errors: accept(2); the loop sorts them. An error after the accept itself closes the socket.
     fn accept(
         &mut self,
         listener: &mut Self::Listener,
         peer: PeerId,
-    ) -> io::Result<(Self::Stream, SocketAddr)>;
+    ) -> io::Result<(Self::Stream, Remote)>;
 
     /// socket, bind where `from` is given, setsockopt (TCP_NODELAY), connect, register as `peer`.
-    /// Being under way (EINPROGRESS) is success; a later event and `connected` tell the outcome.
+    /// Being under way (EINPROGRESS) is success; a later event and `connected` tell the outcome. A
+    /// Unix socket is connected at once or never: a full backlog fails (EAGAIN), `from` is ignored.
     fn connect(
         &mut self,
-        to: SocketAddr,
+        to: &Endpoint,
         from: Option<SocketAddr>,
         peer: PeerId,
     ) -> io::Result<Self::Stream>;
@@ -276,6 +281,10 @@ pub trait Os {
     /// [`io::ErrorKind::ResourceBusy`] says that the terminal belongs to another process group just
     /// now: no event will tell when that changes, so try again later.
     fn recv(&mut self, stream: &mut Self::Stream, into: &mut [u8]) -> io::Result<usize>;
+
+    /// Whether a recv that filled less than it was given may have left something behind, so that
+    /// only `WouldBlock` says that nothing more is there.
+    fn reads_in_pieces(&self, stream: &Self::Stream) -> bool;
 
     /// One vectored send, or write for the console. Returns how many bytes were taken; fewer than
     /// offered means that the kernel's buffer is full and an event will tell when it is not.

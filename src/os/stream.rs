@@ -1,8 +1,9 @@
-//! The kinds of connection. A new transport (a Unix socket, TLS) is a variant here and nothing
+//! The kinds of connection. A new transport (TLS) is a variant here and nothing
 //! else: the loop sees one type with one `recv` and one `send`.
 
 use super::stdio::{Output, Stdio};
-use mio::net::TcpStream;
+use mio::net::{TcpStream, UnixStream};
+use mio::{Interest, Registry, Token};
 use std::io::{self, IoSlice, Read, Write};
 use std::net::Shutdown;
 
@@ -11,6 +12,8 @@ use std::net::Shutdown;
 pub enum Stream {
     /// A TCP socket, non-blocking.
     Tcp(TcpStream),
+    /// A stream socket of the Unix domain, non-blocking.
+    Unix(UnixStream),
     /// stdin and stdout.
     Stdio(Box<Stdio>),
     /// A file that is only written.
@@ -18,10 +21,33 @@ pub enum Stream {
 }
 
 impl Stream {
+    /// A socket's registration; the others have their own.
+    pub(super) fn register(
+        &mut self,
+        registry: &Registry,
+        token: Token,
+        interest: Interest,
+    ) -> io::Result<()> {
+        match self {
+            Stream::Tcp(socket) => registry.register(socket, token, interest),
+            Stream::Unix(socket) => registry.register(socket, token, interest),
+            Stream::Stdio(console) => console.register(registry, token),
+            Stream::File(file) => file.register(registry, token),
+        }
+    }
+
+    /// Whether a read may give less than there is room for although more is there: a terminal gives
+    /// a line a read, and a Unix socket ends a read behind descriptors that were sent with it
+    /// (unix(7), SCM_RIGHTS; nobody asks for them here, so the kernel closes them).
+    pub fn reads_in_pieces(&self) -> bool {
+        !matches!(self, Stream::Tcp(_))
+    }
+
     /// recv(2), or the console's read. 0 is the end of input.
     pub fn recv(&mut self, into: &mut [u8]) -> io::Result<usize> {
         match self {
             Stream::Tcp(socket) => uninterrupted(|| socket.read(into)),
+            Stream::Unix(socket) => uninterrupted(|| socket.read(into)),
             Stream::Stdio(console) => uninterrupted(|| console.read(into)),
             Stream::File(_) => Ok(0),
         }
@@ -31,10 +57,8 @@ impl Stream {
     /// writev(2).
     pub fn send(&mut self, runs: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
-            Stream::Tcp(socket) => uninterrupted(|| match runs {
-                [run] => socket.write(run),
-                runs => socket.write_vectored(runs),
-            }),
+            Stream::Tcp(socket) => write(socket, runs),
+            Stream::Unix(socket) => write(socket, runs),
             Stream::Stdio(console) => console.write(runs),
             Stream::File(file) => file.write(runs),
         }
@@ -43,24 +67,37 @@ impl Stream {
     /// A FIN after the last byte; the others have none. An error means that the connection is gone
     /// (ENOTCONN), which the next recv tells better.
     pub fn shutdown(&mut self) {
-        if let Stream::Tcp(socket) = self {
-            let _ = socket.shutdown(Shutdown::Write);
-        }
+        let _ = match self {
+            Stream::Tcp(socket) => socket.shutdown(Shutdown::Write),
+            Stream::Unix(socket) => socket.shutdown(Shutdown::Write),
+            Stream::Stdio(_) | Stream::File(_) => Ok(()),
+        };
     }
 
     /// Did the dial succeed? SO_ERROR first, for it holds why not; then getpeername(2), because a
     /// spurious event may come while the handshake is still under way.
     pub fn connected(&mut self) -> io::Result<bool> {
-        let Stream::Tcp(socket) = self else { return Ok(true) };
-        if let Some(error) = socket.take_error()? {
+        let (error, peer) = match self {
+            Stream::Tcp(socket) => (socket.take_error()?, socket.peer_addr().map(drop)),
+            Stream::Unix(socket) => (socket.take_error()?, socket.peer_addr().map(drop)),
+            Stream::Stdio(_) | Stream::File(_) => return Ok(true),
+        };
+        if let Some(error) = error {
             return Err(error);
         }
-        match socket.peer_addr() {
-            Ok(_) => Ok(true),
+        match peer {
+            Ok(()) => Ok(true),
             Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(false),
             Err(error) => Err(error),
         }
     }
+}
+
+fn write(socket: &mut impl Write, runs: &[IoSlice<'_>]) -> io::Result<usize> {
+    uninterrupted(|| match runs {
+        [run] => socket.write(run),
+        runs => socket.write_vectored(runs),
+    })
 }
 
 /// Repeats a call that a signal interrupted: it cannot spin, each round needs a new signal.

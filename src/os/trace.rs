@@ -8,7 +8,7 @@
 
 use super::held::HeldFile;
 use super::{Batch, Caught, Event, File, Hints, Os, Raise, Source, Transmit};
-use crate::handler::{Notice, PeerId, Window};
+use crate::handler::{Endpoint, Notice, PeerId, Remote, Window};
 use std::fmt;
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::{IpAddr, SocketAddr};
@@ -120,8 +120,8 @@ impl<O: Os> Os for TraceOs<O> {
         result
     }
 
-    fn listen(&mut self, at: SocketAddr, index: usize) -> io::Result<O::Listener> {
-        let result = self.os.listen(at, index);
+    fn listen(&mut self, at: &Endpoint, mode: u32, index: usize) -> io::Result<O::Listener> {
+        let result = self.os.listen(at, mode, index);
         match &result {
             Ok(_) => tell!("listen {at}"),
             Err(error) => tell!("listen {at} {}", Failure(error)),
@@ -129,7 +129,7 @@ impl<O: Os> Os for TraceOs<O> {
         result
     }
 
-    fn listener_address(&self, listener: &O::Listener) -> io::Result<SocketAddr> {
+    fn listener_address(&self, listener: &O::Listener) -> io::Result<Endpoint> {
         self.os.listener_address(listener)
     }
 
@@ -142,7 +142,7 @@ impl<O: Os> Os for TraceOs<O> {
         &mut self,
         listener: &mut O::Listener,
         peer: PeerId,
-    ) -> io::Result<(Self::Stream, SocketAddr)> {
+    ) -> io::Result<(Self::Stream, Remote)> {
         match self.os.accept(listener, peer) {
             Ok((stream, from)) => {
                 tell!("accept {peer} from {from}");
@@ -157,7 +157,7 @@ impl<O: Os> Os for TraceOs<O> {
 
     fn connect(
         &mut self,
-        to: SocketAddr,
+        to: &Endpoint,
         from: Option<SocketAddr>,
         peer: PeerId,
     ) -> io::Result<Self::Stream> {
@@ -203,6 +203,10 @@ impl<O: Os> Os for TraceOs<O> {
         let zero = "end of input";
         tell!("recv {} {}", stream.peer, Outcome { result: &result, zero });
         result
+    }
+
+    fn reads_in_pieces(&self, stream: &Self::Stream) -> bool {
+        self.os.reads_in_pieces(&stream.stream)
     }
 
     fn send(&mut self, stream: &mut Self::Stream, runs: &[IoSlice<'_>]) -> io::Result<usize> {

@@ -1,10 +1,9 @@
 //! Accepting: a budget a turn, and the pause when the system has nothing to give.
 
 use super::Reactor;
-use crate::handler::{Handler, Origin};
+use crate::handler::{Handler, Origin, PeerId, Remote};
 use crate::os::{AcceptTrouble, Os, accept_trouble};
 use std::io;
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 /// The pause after accept found no descriptor or no memory. Edge-triggered readiness will not come
@@ -83,8 +82,11 @@ impl<O: Os> Reactor<O> {
                     Ok((peer, from)) => {
                         self.listeners[index].failures = 0;
                         self.stats.accepted += 1;
-                        log::info!("opened {peer} from {from}");
-                        handler.opened(peer, Origin::Accepted(from), now);
+                        log::info!(
+                            event = "opened", peer = peer.serial, from:% = from;
+                            "opened {peer} from {from}"
+                        );
+                        handler.opened(peer, Origin::Accepted { listener: index, from }, now);
                     }
                     Err(error) => self.accept_failed(index, &error, now)?,
                 }
@@ -93,7 +95,7 @@ impl<O: Os> Reactor<O> {
         Ok(())
     }
 
-    fn accept_one(&mut self, index: usize) -> io::Result<(crate::handler::PeerId, SocketAddr)> {
+    fn accept_one(&mut self, index: usize) -> io::Result<(PeerId, Remote)> {
         let peer = self.next_peer();
         let (stream, from) = self.os.accept(&mut self.listeners[index].listener, peer)?;
         self.insert(peer, stream);

@@ -30,7 +30,7 @@ mod transcript;
 mod udp;
 mod wait;
 
-use crate::handler::{Action, Call, CloseReason, Handler, PeerId, Signal};
+use crate::handler::{Action, Call, CloseReason, Endpoint, Handler, PeerId, Signal};
 use crate::log_queue::LogQueue;
 use crate::os::{Batch, Caught, Event, Os, Source};
 use crate::stats::Stats;
@@ -161,9 +161,11 @@ impl<O: Os> Reactor<O> {
         self.pace = Pace::new(spin, gather);
     }
 
-    /// Binds a TCP listener; the address is the one really bound. Before the first turn.
-    pub fn listen(&mut self, at: SocketAddr) -> io::Result<SocketAddr> {
-        let listener = self.os.listen(at, self.listeners.len())?;
+    /// Binds a listener; the address is the one really bound. Before the first turn. The first has
+    /// the index 0 in `Origin::Accepted`. `mode` are the permissions of a Unix socket's path, chmod(2);
+    /// of no meaning elsewhere.
+    pub fn listen(&mut self, at: &Endpoint, mode: u32) -> io::Result<Endpoint> {
+        let listener = self.os.listen(at, mode, self.listeners.len())?;
         let bound = self.os.listener_address(&listener)?;
         self.listeners.push(Listener::new(listener));
         Ok(bound)
@@ -320,7 +322,7 @@ impl<O: Os> Reactor<O> {
                 break;
             };
             match action {
-                Action::Connect { to, from, timeout } => self.dial(to, from, now + timeout),
+                Action::Connect { to, from, timeout } => self.dial(&to, from, now + timeout),
                 Action::SendTo { socket, to, bytes, stride } => {
                     self.send_datagrams(socket, to, &bytes, stride);
                 }
@@ -359,7 +361,7 @@ impl<O: Os> Reactor<O> {
         self.act_on_stop(now);
     }
 
-    fn dial(&mut self, to: SocketAddr, from: Option<SocketAddr>, deadline: Instant) {
+    fn dial(&mut self, to: &Endpoint, from: Option<SocketAddr>, deadline: Instant) {
         let peer = self.next_peer();
         self.stats.dialed += 1;
         match self.os.connect(to, from, peer) {

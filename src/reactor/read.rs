@@ -119,7 +119,8 @@ impl<O: Os> Reactor<O> {
                 // and FIN arrive in one event, and the FIN is never announced again; and a recv stops
                 // at the mark of urgent data (telnet's Ctrl-C sends them): then one more read is
                 // owed. A terminal gives a line a read, however many it has.
-                if n < scratch.len() && !conn.more_hinted && !conn.console {
+                let drained = !conn.more_hinted && !os.reads_in_pieces(&conn.stream);
+                if n < scratch.len() && drained {
                     conn.readable = false;
                 }
                 Received::Bytes(n)

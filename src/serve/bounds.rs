@@ -81,8 +81,8 @@ impl Server {
         if self.stopping {
             return false;
         }
-        let from = self.gate.address_of(peer);
-        from.is_some_and(|address| self.bounds.flood.applies(address.is_loopback()))
+        let from = self.gate.caller_of(peer);
+        from.is_some_and(|from| self.bounds.flood.applies(from.is_local()))
     }
 
     /// Whether a measured peer may say one more message. Who goes on flooding is closed.

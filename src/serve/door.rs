@@ -4,13 +4,13 @@
 use super::gate::access::{ACCESS_BYTES_MAX, Wrong};
 use super::gate::{Entry, Heard};
 use super::server::Server;
-use crate::handler::{Action, CloseReason, Notice, PeerId, Taken};
+use crate::handler::{Action, CloseReason, Endpoint, Notice, PeerId, Remote, Taken};
 use crate::os::Os;
 use crate::secret::{SECRET_BYTES_MAX, Secret};
 use crate::visible::visible;
 use crate::wire::{self, Lines};
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::Path;
 use std::time::Instant;
 
@@ -71,7 +71,7 @@ impl Server {
     }
 
     /// An accepted connection comes in, or is asked for the secret, or is refused.
-    pub(super) fn let_in(&mut self, peer: PeerId, from: IpAddr, now: Instant) {
+    pub(super) fn let_in(&mut self, peer: PeerId, from: Remote, now: Instant) {
         match self.gate.knock(peer, from, now) {
             Entry::In => self.join(peer, now),
             Entry::Secret => {
@@ -138,10 +138,8 @@ impl Server {
     }
 
     /// Tells who can reach a socket that is bound to every address of this machine.
-    pub(super) fn warn_of_wildcard(&self, transport: &str, bound: SocketAddr) {
-        if !bound.ip().is_unspecified() {
-            return;
-        }
+    pub(super) fn warn_of_wildcard(&self, transport: &str, bound: &Endpoint) {
+        let Some(bound) = bound.ip().filter(|bound| bound.ip().is_unspecified()) else { return };
         let fits = |ip: &&IpAddr| bound.is_ipv6() || ip.is_ipv4();
         let fitting: Vec<String> =
             self.options.interfaces.iter().filter(fits).map(|ip| ip.to_string()).collect();

@@ -30,6 +30,7 @@ pub(crate) use server::tests::plain_options;
 pub use server::{STOP_WITHIN, Server};
 
 use crate::echo;
+use crate::handler::OWNER_ALONE;
 use crate::log_form::TOLD;
 use crate::log_queue::LogQueue;
 use crate::os::Os;
@@ -162,10 +163,10 @@ pub fn run<O: Os>(mut os: O, options: &Options, log: &LogQueue) -> Result<(), Er
     let mut listening = Listening::default();
     for &at in &options.tcp {
         let bind = |source| Error::Bind { transport: "tcp", at, source };
-        let bound = reactor.listen(at).map_err(bind)?;
-        server.bound_tcp(bound);
+        let bound = reactor.listen(&at.into(), OWNER_ALONE).map_err(bind)?;
         listening.tell("tcp", &bound, options.rules.protocol.word());
-        server.warn_of_wildcard("tcp", bound);
+        server.warn_of_wildcard("tcp", &bound);
+        server.bound(bound);
     }
     let mut udps = Vec::new();
     for &at in &options.udp {
@@ -177,7 +178,7 @@ pub fn run<O: Os>(mut os: O, options: &Options, log: &LogQueue) -> Result<(), Er
     join_groups(&mut reactor, options)?;
     for bound in udps {
         listening.tell("udp", &bound, "echo");
-        server.warn_of_wildcard("udp", bound);
+        server.warn_of_wildcard("udp", &bound.into());
     }
     if options.console != ConsoleMode::Off
         && let Err(error) = reactor.open_console(&mut server)

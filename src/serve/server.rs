@@ -9,7 +9,8 @@ use super::notices::Notices;
 use crate::chat::{Chat, Rules, Said};
 use crate::echo::Echo;
 use crate::handler::{
-    Action, CloseReason, Datagram, Handler, Notice, Origin, PeerId, Screen, Signal, Slices, Taken,
+    Action, CloseReason, Datagram, Endpoint, Handler, Notice, Origin, PeerId, Screen, Signal,
+    Slices, Taken,
 };
 use crate::log_queue::LogQueue;
 use crate::stats::Stats;
@@ -41,7 +42,7 @@ pub struct Server {
     /// Lines that the console shows where they would tear what it draws.
     log: LogQueue,
     /// Where it listens for connections.
-    pub(super) listening: Vec<SocketAddr>,
+    pub(super) listening: Vec<Endpoint>,
     pub(super) console: Option<Console>,
     /// Limits on single peers, and on all of them together.
     pub(super) bounds: Bounds,
@@ -86,7 +87,7 @@ impl Server {
     }
 
     /// Tells of a listener that was bound.
-    pub fn bound_tcp(&mut self, at: SocketAddr) {
+    pub fn bound(&mut self, at: Endpoint) {
         self.listening.push(at);
     }
 
@@ -232,8 +233,8 @@ impl Server {
 
 impl Handler for Server {
     fn opened(&mut self, peer: PeerId, origin: Origin, now: Instant) {
-        if let Origin::Accepted(from) = origin {
-            self.let_in(peer, from.ip(), now);
+        if let Origin::Accepted { from, .. } = origin {
+            self.let_in(peer, from, now);
             self.show_status();
             return;
         }

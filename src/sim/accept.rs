@@ -7,7 +7,7 @@
 use super::kernel::{ListenerFd, Listening, SimOs, StreamFd, What, source_of};
 use super::link::{Link, Stage};
 use super::trace::Step;
-use crate::handler::PeerId;
+use crate::handler::{Credentials, Endpoint, PeerId, Remote};
 use crate::os::Source;
 use rustix::io::Errno;
 use std::collections::VecDeque;
@@ -24,14 +24,17 @@ const LOST: [Errno; 5] =
     [Errno::CONNABORTED, Errno::PROTO, Errno::PERM, Errno::HOSTUNREACH, Errno::NETDOWN];
 
 impl SimOs {
-    pub(super) fn do_listen(&mut self, at: SocketAddr, index: usize) -> Result<ListenerFd, Errno> {
+    pub(super) fn do_listen(&mut self, at: &Endpoint, index: usize) -> Result<ListenerFd, Errno> {
         assert_eq!(index, self.listeners.len(), "listeners are numbered in the order of listen");
-        let taken = |l: &Listening| l.open.is_some() && l.address == at;
+        let taken = |l: &Listening| l.open.is_some() && l.address == *at;
         if self.listeners.iter().any(taken) {
             self.trace.note(Step::Listen, index, Err(Errno::ADDRINUSE));
             return Err(Errno::ADDRINUSE);
         }
-        let address = self.bound(at, index);
+        let address = match at {
+            Endpoint::Ip(at) => self.bound(*at, index).into(),
+            Endpoint::Unix(_) => at.clone(),
+        };
         self.listeners.push(Listening { address, open: None, backlog: VecDeque::new() });
         let fd = self.open(Source::Listener(index), What::Listener(index));
         self.listeners[index].open = Some(fd.number);
@@ -71,7 +74,7 @@ impl SimOs {
         &mut self,
         listener: &ListenerFd,
         peer: PeerId,
-    ) -> Result<(StreamFd, SocketAddr), Errno> {
+    ) -> Result<(StreamFd, Remote), Errno> {
         let index = self.listener(listener, Step::Accept);
         let result = self.accept_next(index, peer);
         let told = result.as_ref().map(|(stream, _)| stream.0.number).map_err(|&errno| errno);
@@ -79,7 +82,7 @@ impl SimOs {
         result
     }
 
-    fn accept_next(&mut self, index: usize, peer: PeerId) -> Result<(StreamFd, SocketAddr), Errno> {
+    fn accept_next(&mut self, index: usize, peer: PeerId) -> Result<(StreamFd, Remote), Errno> {
         self.descriptor_to_spare()?;
         let Some(link) = self.listeners[index].backlog.pop_front() else {
             return Err(Errno::AGAIN);
@@ -91,7 +94,11 @@ impl SimOs {
         }
         self.links[link].stage = Stage::Open;
         let fd = self.open(source_of(peer), What::Link(link));
-        Ok((StreamFd(fd), self.links[link].address))
+        let from = match (&self.listeners[index].address, &self.links[link].address) {
+            (Endpoint::Ip(_), Endpoint::Ip(from)) => Remote::Ip(*from),
+            _ => Remote::Unix(Credentials { pid: link as i32 + 1, uid: 1_000, gid: 1_000 }),
+        };
+        Ok((StreamFd(fd), from))
     }
 
     /// EMFILE at the limit, or whatever is lacking for a while by fault.
@@ -118,7 +125,7 @@ impl SimOs {
     }
 
     /// A new connection's place, its queues as long as the seed says.
-    pub(super) fn new_link(&mut self, address: SocketAddr, stage: Stage) -> usize {
+    pub(super) fn new_link(&mut self, address: Endpoint, stage: Stage) -> usize {
         let most = self.faults.capacity_max;
         let (rx, tx) = (self.random.range(1..=most), self.random.range(1..=most));
         self.links.push(Link::new(address, stage, rx, tx));
@@ -126,12 +133,12 @@ impl SimOs {
     }
 
     /// Under way until the runner answers for the remote end.
-    pub(super) fn do_connect(&mut self, to: SocketAddr, peer: PeerId) -> Result<StreamFd, Errno> {
+    pub(super) fn do_connect(&mut self, to: &Endpoint, peer: PeerId) -> Result<StreamFd, Errno> {
         if let Err(errno) = self.descriptor_to_spare() {
             self.trace.note(Step::Connect, 0, Err(errno));
             return Err(errno);
         }
-        let link = self.new_link(to, Stage::Dialing);
+        let link = self.new_link(to.clone(), Stage::Dialing);
         self.dialed.push_back(link);
         let fd = self.open(source_of(peer), What::Link(link));
         self.trace.note(Step::Connect, fd.number, Ok(link));

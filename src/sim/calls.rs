@@ -3,7 +3,7 @@
 
 use super::kernel::{ListenerFd, SIGNALS_FD, SimOs, StreamFd, UdpFd};
 use super::trace::Step;
-use crate::handler::{Notice, PeerId, Window};
+use crate::handler::{Endpoint, Notice, PeerId, Remote, Window};
 use crate::os::held::HeldFile;
 use crate::os::{Batch, Caught, Event, File, Os, Raise, Transmit};
 use rustix::io::Errno;
@@ -36,13 +36,13 @@ impl Os for SimOs {
         Ok(())
     }
 
-    fn listen(&mut self, at: SocketAddr, index: usize) -> io::Result<ListenerFd> {
+    fn listen(&mut self, at: &Endpoint, _mode: u32, index: usize) -> io::Result<ListenerFd> {
         Ok(self.do_listen(at, index)?)
     }
 
-    fn listener_address(&self, listener: &ListenerFd) -> io::Result<SocketAddr> {
+    fn listener_address(&self, listener: &ListenerFd) -> io::Result<Endpoint> {
         let own = self.listeners.iter().find(|own| own.open == Some(listener.0.number));
-        Ok(own.ok_or(Errno::BADF)?.address)
+        Ok(own.ok_or(Errno::BADF)?.address.clone())
     }
 
     fn close_listener(&mut self, listener: ListenerFd) {
@@ -53,13 +53,13 @@ impl Os for SimOs {
         &mut self,
         listener: &mut ListenerFd,
         peer: PeerId,
-    ) -> io::Result<(StreamFd, SocketAddr)> {
+    ) -> io::Result<(StreamFd, Remote)> {
         Ok(self.do_accept(listener, peer)?)
     }
 
     fn connect(
         &mut self,
-        to: SocketAddr,
+        to: &Endpoint,
         _from: Option<SocketAddr>,
         peer: PeerId,
     ) -> io::Result<StreamFd> {
@@ -81,6 +81,10 @@ impl Os for SimOs {
 
     fn recv(&mut self, stream: &mut StreamFd, into: &mut [u8]) -> io::Result<usize> {
         Ok(self.do_recv(stream, into)?)
+    }
+
+    fn reads_in_pieces(&self, stream: &StreamFd) -> bool {
+        self.may_stop_short(stream)
     }
 
     fn send(&mut self, stream: &mut StreamFd, runs: &[IoSlice<'_>]) -> io::Result<usize> {

@@ -8,11 +8,10 @@ use super::link::Link;
 use super::random::Random;
 use super::trace::{Step, Trace};
 use super::udp::{Sent, UdpSocket};
-use crate::handler::{Notice, PeerId};
+use crate::handler::{Endpoint, Notice, PeerId};
 use crate::os::{Caught, Event, Hints, Source};
 use rustix::io::Errno;
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 /// All hints: a socket's event reports whatever is true when it is told.
@@ -80,7 +79,7 @@ pub(super) struct Descriptor {
 /// A listening socket.
 #[derive(Debug)]
 pub(super) struct Listening {
-    pub(super) address: SocketAddr,
+    pub(super) address: Endpoint,
     /// Its descriptor; none once closed.
     pub(super) open: Option<usize>,
     /// Connections that nobody has accepted.

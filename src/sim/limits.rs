@@ -5,7 +5,7 @@ use super::faults::Faults;
 use super::kernel::SimOs;
 use super::remote::RemoteId;
 use crate::handler::{
-    Action, CloseReason, Datagram, Handler, Origin, PeerId, Signal, Slices, Taken,
+    Action, CloseReason, Datagram, Handler, OWNER_ALONE, Origin, PeerId, Signal, Slices, Taken,
 };
 use crate::log_queue::LogQueue;
 use crate::reactor::{Limits, Reactor};
@@ -100,7 +100,8 @@ impl World {
         os.doze(Some(Duration::ZERO));
         let mut reactor = Reactor::new(os, LogQueue::new());
         reactor.set_limits(Limits { stall_timeout: STALL_TIMEOUT, buffers_total });
-        reactor.listen(SocketAddr::from(([127, 0, 0, 1], 0))).expect("no listen fault exists");
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        reactor.listen(&any.into(), OWNER_ALONE).expect("no listen fault exists");
         let mut world = World { reactor, keeper: Keeper::default(), remotes: Vec::new() };
         for _ in 0..peers {
             world.remotes.push(world.reactor.os_mut().dial_in(0).expect("a listener listens"));

@@ -7,11 +7,11 @@
 //! is free (`sk_stream_is_writeable`); after an RST what had arrived can still be read, then the
 //! error comes once, then 0; a socket whose input has ended stays readable for ever.
 
+use crate::handler::Endpoint;
 use crate::os::Hints;
 use rustix::io::Errno;
 use std::collections::VecDeque;
 use std::io::IoSlice;
-use std::net::SocketAddr;
 
 /// Where our end stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub(super) enum Stage {
 #[derive(Debug)]
 pub(super) struct Link {
     /// The remote end's address.
-    pub(super) address: SocketAddr,
+    pub(super) address: Endpoint,
     pub(super) stage: Stage,
     /// Our descriptor, while one is open.
     pub(super) fd: Option<usize>,
@@ -69,8 +69,13 @@ pub(super) struct Link {
 }
 
 impl Link {
+    /// A stream of the Unix domain.
+    pub(super) fn is_unix(&self) -> bool {
+        matches!(self.address, Endpoint::Unix(_))
+    }
+
     /// A new connection, nothing sent on it.
-    pub(super) fn new(address: SocketAddr, stage: Stage, rx: usize, tx: usize) -> Self {
+    pub(super) fn new(address: Endpoint, stage: Stage, rx: usize, tx: usize) -> Self {
         Link {
             address,
             stage,

@@ -4,12 +4,13 @@
 use super::faults::Faults;
 use super::kernel::SimOs;
 use super::trace::Step;
-use crate::handler::{Handler, Notice};
+use crate::handler::{Handler, Notice, OWNER_ALONE};
 use crate::log_queue::LogQueue;
 use crate::os::Os;
 use crate::reactor::Reactor;
 use crate::serve::{Managed, Server, plain_options};
 use rustix::io::Errno;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 impl SimOs {
@@ -35,7 +36,7 @@ impl World {
         options.service.managed = Some(Managed { watchdog });
         let mut server = Server::new(&options);
         let mut reactor = Reactor::new(SimOs::with(1, Faults::none()), LogQueue::new());
-        reactor.listen(([127, 0, 0, 1], 0).into()).unwrap();
+        reactor.listen(&SocketAddr::from(([127, 0, 0, 1], 0)).into(), OWNER_ALONE).unwrap();
         server.started(reactor.os_mut().now());
         World { reactor, server }
     }

@@ -6,7 +6,7 @@ use super::kernel::SimOs;
 use super::remote::RemoteId;
 use super::trace::Step;
 use crate::handler::{
-    Action, CloseReason, Datagram, Handler, Origin, PeerId, Signal, Slices, Taken,
+    Action, CloseReason, Datagram, Handler, OWNER_ALONE, Origin, PeerId, Signal, Slices, Taken,
 };
 use crate::log_queue::LogQueue;
 use crate::reactor::{Budgets, Reactor};
@@ -100,7 +100,7 @@ impl Stage {
         let mut stage = Stage { reactor, puppet: Puppet::default() };
         stage.os().doze(Some(Duration::from_millis(1)));
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        stage.reactor.listen(any).expect("no listen fault exists");
+        stage.reactor.listen(&any.into(), OWNER_ALONE).expect("no listen fault exists");
         stage
     }
 

@@ -8,9 +8,8 @@ use super::calls::number;
 use super::kernel::{ALL, SIGNALS_FD, SimOs};
 use super::link::Stage;
 use super::trace::Step;
-use crate::handler::Signal;
+use crate::handler::{Endpoint, Signal, UnixAddress};
 use crate::os::Caught;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 /// Connections that may wait for an accept; then nobody hears a SYN.
@@ -31,7 +30,11 @@ impl SimOs {
         let number = listening.open.filter(|_| listening.backlog.len() < BACKLOG_MAX)?;
         let id = self.links.len();
         let port = REMOTE_PORT_FIRST + (id % 60_000) as u16;
-        let link = self.new_link(SocketAddr::from(([10, 0, 0, 2], port)), Stage::Backlog);
+        let from = match listening.address {
+            Endpoint::Ip(_) => Endpoint::Ip(([10, 0, 0, 2], port).into()),
+            Endpoint::Unix(_) => Endpoint::Unix(UnixAddress::Unnamed),
+        };
+        let link = self.new_link(from, Stage::Backlog);
         self.listeners[listener].backlog.push_back(link);
         self.trace.note(Step::DialIn, listener, Ok(link));
         self.wake(number, ALL);
@@ -40,9 +43,9 @@ impl SimOs {
 
     /// The next dial of ours that the runner has not been told of, and where to. It stays under way
     /// until [`SimOs::answer_dial`], for ever if that never comes.
-    pub(crate) fn next_dialed(&mut self) -> Option<(RemoteId, SocketAddr)> {
+    pub(crate) fn next_dialed(&mut self) -> Option<(RemoteId, Endpoint)> {
         let link = self.dialed.pop_front()?;
-        Some((RemoteId(link), self.links[link].address))
+        Some((RemoteId(link), self.links[link].address.clone()))
     }
 
     /// The remote end accepts our dial or refuses it. Nothing if we gave up meanwhile.

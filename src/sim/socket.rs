@@ -33,7 +33,12 @@ impl SimOs {
         let result = match what {
             What::Link(link) => {
                 self.maybe_cut(link);
-                self.links[link].recv(into)
+                // Descriptors may have been sent along at any place: a read ends behind them.
+                let most = match self.links[link].is_unix() {
+                    true => self.random.range(1..=into.len()),
+                    false => into.len(),
+                };
+                self.links[link].recv(&mut into[..most])
             }
             _ => self.read_console(into),
         };
@@ -42,6 +47,14 @@ impl SimOs {
         self.trace.bytes(&into[..n]);
         self.count_read(number, n);
         Ok(n)
+    }
+
+    /// The console and Unix sockets: see `os::stream`.
+    pub(super) fn may_stop_short(&self, stream: &StreamFd) -> bool {
+        match self.table[stream.0.number].as_ref().map(|entry| entry.what) {
+            Some(What::Link(link)) => self.links[link].is_unix(),
+            _ => true,
+        }
     }
 
     pub(super) fn do_send(

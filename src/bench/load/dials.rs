@@ -48,7 +48,7 @@ impl Dials {
         let source = Ipv4Addr::new(127, 0, 0, 1 + (self.begun % SOURCES) as u8);
         let from = self.many_sources.then(|| (source, 0).into());
         self.begun += 1;
-        Action::Connect { to: self.to, from, timeout: DIAL_TIMEOUT }
+        Action::Connect { to: self.to.into(), from, timeout: DIAL_TIMEOUT }
     }
 }
 

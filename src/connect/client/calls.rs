@@ -16,7 +16,7 @@ impl Handler for Client {
         match origin {
             Origin::Console => self.console_opened(peer, now),
             Origin::Transcript => self.transcript = Some(Transcript::new(peer)),
-            Origin::Dialed | Origin::Accepted(_) => {
+            Origin::Dialed | Origin::Accepted { .. } => {
                 if let Some(line) = self.link.opened(peer, now) {
                     self.tell(&line);
                 }

@@ -1,6 +1,7 @@
 //! `MioOs` against the real kernel on loopback: what the loop relies on, and what it must not.
 
 use super::*;
+use crate::handler::OWNER_ALONE;
 use std::io::{Read, Write};
 use std::net::TcpStream as StdStream;
 
@@ -15,6 +16,15 @@ fn peer(serial: u64) -> PeerId {
 
 fn local(port: u16) -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], port))
+}
+
+fn at(address: &str) -> Endpoint {
+    address.parse::<SocketAddr>().unwrap().into()
+}
+
+/// Where an IP listener is bound.
+fn address_of(os: &MioOs, listener: &Listener) -> SocketAddr {
+    os.listener_address(listener).unwrap().ip().unwrap()
 }
 
 /// Repeats `attempt` at each event until it no longer says `WouldBlock`.
@@ -59,11 +69,11 @@ fn hints_within(os: &mut MioOs, source: Source, time: Duration) -> Hints {
 
 /// One accepted connection as peer #1, and its client.
 fn pair(os: &mut MioOs) -> (Stream, StdStream) {
-    let mut listener = os.listen(local(0), 0).unwrap();
-    let client = StdStream::connect(os.listener_address(&listener).unwrap()).unwrap();
+    let mut listener = os.listen(&local(0).into(), OWNER_ALONE, 0).unwrap();
+    let client = StdStream::connect(address_of(&os, &listener)).unwrap();
     client.set_read_timeout(Some(PATIENCE)).unwrap();
     let (stream, from) = until(os, |os| os.accept(&mut listener, peer(1))).unwrap();
-    assert_eq!(from, client.local_addr().unwrap());
+    assert_eq!(from, client.local_addr().unwrap().into());
     (stream, client)
 }
 
@@ -91,7 +101,8 @@ fn small_writes_are_not_held_back() {
     let mut os = MioOs::new(Settings::default()).unwrap();
     let (stream, client) = pair(&mut os);
     let listener = std::net::TcpListener::bind(local(0)).unwrap();
-    let dialed = os.connect(listener.local_addr().unwrap(), Some(local(0)), peer(2)).unwrap();
+    let dialed =
+        os.connect(&listener.local_addr().unwrap().into(), Some(local(0)), peer(2)).unwrap();
     for stream in [stream, dialed] {
         let Stream::Tcp(socket) = stream else { panic!("not a socket") };
         assert!(socket.nodelay().unwrap());
@@ -185,7 +196,7 @@ fn a_refused_dial_is_told_by_connect_or_connected() {
     let mut os = MioOs::new(Settings::default()).unwrap();
     let closed = std::net::TcpListener::bind(local(0)).unwrap().local_addr().unwrap();
     for from in [None, Some(SocketAddr::from(([127, 0, 0, 2], 0)))] {
-        let error = match os.connect(closed, from, peer(3)) {
+        let error = match os.connect(&closed.into(), from, peer(3)) {
             Err(error) => error,
             Ok(mut stream) => {
                 until_hinted(&mut os, source_of(peer(3)), Hints::ENDED);
@@ -202,7 +213,7 @@ fn a_dial_connects_from_the_address_that_was_asked_for() {
     let listener = std::net::TcpListener::bind(local(0)).unwrap();
     let from = SocketAddr::from(([127, 0, 0, 2], 0));
     let to = listener.local_addr().unwrap();
-    let mut stream = os.connect(to, Some(from), peer(4)).unwrap();
+    let mut stream = os.connect(&to.into(), Some(from), peer(4)).unwrap();
     let connected = until(&mut os, |os| match os.connected(&mut stream)? {
         true => Ok(true),
         false => Err(ErrorKind::WouldBlock.into()),
@@ -214,20 +225,20 @@ fn a_dial_connects_from_the_address_that_was_asked_for() {
 #[test]
 fn the_unspecified_ipv6_listener_takes_ipv4_as_plain_ipv4() {
     let mut os = MioOs::new(Settings::default()).unwrap();
-    let Ok(mut listener) = os.listen("[::]:0".parse().unwrap(), 0) else { return };
-    let port = os.listener_address(&listener).unwrap().port();
+    let Ok(mut listener) = os.listen(&at("[::]:0"), OWNER_ALONE, 0) else { return };
+    let port = address_of(&os, &listener).port();
     let client = StdStream::connect(local(port)).unwrap();
     let (_, from) = until(&mut os, |os| os.accept(&mut listener, peer(1))).unwrap();
-    assert_eq!(from, client.local_addr().unwrap());
-    assert!(from.is_ipv4());
+    assert_eq!(from, client.local_addr().unwrap().into());
+    assert!(matches!(from, Remote::Ip(SocketAddr::V4(_))));
 }
 
 #[test]
 fn where_ipv6_only_is_asked_for_the_unspecified_listener_leaves_ipv4_alone() {
     let mut os = MioOs::new(Settings { ipv6_only: true, ..Settings::default() }).unwrap();
-    let Ok(listener) = os.listen("[::]:0".parse().unwrap(), 0) else { return };
-    let port = os.listener_address(&listener).unwrap().port();
-    os.listen(local(port), 1).expect("the same port of IPv4 is free");
+    let Ok(listener) = os.listen(&at("[::]:0"), OWNER_ALONE, 0) else { return };
+    let port = address_of(&os, &listener).port();
+    os.listen(&local(port).into(), OWNER_ALONE, 1).expect("the same port of IPv4 is free");
     let Ok(udp) = os.bind_udp("[::]:0".parse().unwrap(), false, 0) else { return };
     let port = os.udp_address(&udp).unwrap().port();
     os.bind_udp(local(port), false, 1).expect("the same port of IPv4 is free");
@@ -236,17 +247,17 @@ fn where_ipv6_only_is_asked_for_the_unspecified_listener_leaves_ipv4_alone() {
 #[test]
 fn any_other_ipv6_listener_leaves_ipv4_alone() {
     let mut os = MioOs::new(Settings::default()).unwrap();
-    let Ok(listener) = os.listen("[::1]:0".parse().unwrap(), 0) else { return };
-    let port = os.listener_address(&listener).unwrap().port();
-    os.listen(local(port), 1).expect("the same port of IPv4 is free");
+    let Ok(listener) = os.listen(&at("[::1]:0"), OWNER_ALONE, 0) else { return };
+    let port = address_of(&os, &listener).port();
+    os.listen(&local(port).into(), OWNER_ALONE, 1).expect("the same port of IPv4 is free");
 }
 
 #[test]
 fn a_taken_address_is_told() {
     let mut os = MioOs::new(Settings::default()).unwrap();
-    let listener = os.listen(local(0), 0).unwrap();
-    let taken = os.listener_address(&listener).unwrap();
-    assert_eq!(os.listen(taken, 1).unwrap_err().kind(), ErrorKind::AddrInUse);
+    let listener = os.listen(&local(0).into(), OWNER_ALONE, 0).unwrap();
+    let taken = address_of(&os, &listener);
+    assert_eq!(os.listen(&taken.into(), OWNER_ALONE, 1).unwrap_err().kind(), ErrorKind::AddrInUse);
 }
 
 #[test]
@@ -256,8 +267,8 @@ fn the_backlog_holds_a_burst_that_nobody_accepts() {
         return; // the system allows no more
     }
     let mut os = MioOs::new(Settings::default()).unwrap();
-    let listener = os.listen(local(0), 0).unwrap();
-    let at = os.listener_address(&listener).unwrap();
+    let listener = os.listen(&local(0).into(), OWNER_ALONE, 0).unwrap();
+    let at = address_of(&os, &listener);
     let burst: Vec<_> = (0..300)
         .map(|i| match StdStream::connect_timeout(&at, Duration::from_secs(1)) {
             Ok(client) => client,
@@ -270,8 +281,8 @@ fn the_backlog_holds_a_burst_that_nobody_accepts() {
 #[test]
 fn events_beyond_the_callers_room_come_with_the_next_call() {
     let mut os = MioOs::new(Settings::default()).unwrap();
-    let mut listener = os.listen(local(0), 0).unwrap();
-    let at = os.listener_address(&listener).unwrap();
+    let mut listener = os.listen(&local(0).into(), OWNER_ALONE, 0).unwrap();
+    let at = address_of(&os, &listener);
     let clients: Vec<_> = (0..5).map(|_| StdStream::connect(at).unwrap()).collect();
     let accept = |serial| until(&mut os, |os| os.accept(&mut listener, peer(serial))).unwrap();
     let streams: Vec<_> = (1..=5).map(accept).collect();
@@ -326,9 +337,9 @@ fn a_wait_without_events_ends_at_its_timeout() {
 fn keep_alive_and_the_user_timeout_are_on_and_accepted_sockets_have_them_from_their_listener() {
     let settings = Settings { user_timeout: Duration::from_secs(77), ..Settings::default() };
     let mut os = MioOs::new(settings).unwrap();
-    let mut listener = os.listen(local(0), 0).unwrap();
-    let at = os.listener_address(&listener).unwrap();
-    let dialed = os.connect(at, None, peer(1)).unwrap();
+    let mut listener = os.listen(&local(0).into(), OWNER_ALONE, 0).unwrap();
+    let at = address_of(&os, &listener);
+    let dialed = os.connect(&at.into(), None, peer(1)).unwrap();
     let (accepted, _) = until(&mut os, |os| os.accept(&mut listener, peer(2))).unwrap();
     for stream in [dialed, accepted] {
         let Stream::Tcp(socket) = stream else { panic!("a TCP socket") };

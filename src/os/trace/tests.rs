@@ -1,6 +1,7 @@
 //! The lines, over a system that answers by rote.
 
 use super::*;
+use crate::handler::OWNER_ALONE;
 use std::collections::VecDeque;
 use std::sync::{Mutex, Once};
 use std::thread::ThreadId;
@@ -28,17 +29,17 @@ impl Os for Rote {
         *events = self.polls.pop_front().unwrap();
         Ok(())
     }
-    fn listen(&mut self, _: SocketAddr, _: usize) -> io::Result<()> {
+    fn listen(&mut self, _: &Endpoint, _: u32, _: usize) -> io::Result<()> {
         Ok(())
     }
-    fn listener_address(&self, (): &()) -> io::Result<SocketAddr> {
-        Ok(somebody())
+    fn listener_address(&self, (): &()) -> io::Result<Endpoint> {
+        Ok(somebody().into())
     }
     fn close_listener(&mut self, (): ()) {}
-    fn accept(&mut self, (): &mut (), _: PeerId) -> io::Result<((), SocketAddr)> {
-        Ok(((), somebody()))
+    fn accept(&mut self, (): &mut (), _: PeerId) -> io::Result<((), Remote)> {
+        Ok(((), somebody().into()))
     }
-    fn connect(&mut self, _: SocketAddr, _: Option<SocketAddr>, _: PeerId) -> io::Result<()> {
+    fn connect(&mut self, _: &Endpoint, _: Option<SocketAddr>, _: PeerId) -> io::Result<()> {
         Err(ErrorKind::ConnectionRefused.into())
     }
     fn connected(&mut self, (): &mut ()) -> io::Result<bool> {
@@ -52,6 +53,9 @@ impl Os for Rote {
     }
     fn recv(&mut self, (): &mut (), _: &mut [u8]) -> io::Result<usize> {
         self.counts.pop_front().unwrap()
+    }
+    fn reads_in_pieces(&self, (): &()) -> bool {
+        false
     }
     fn send(&mut self, (): &mut (), _: &[IoSlice<'_>]) -> io::Result<usize> {
         self.counts.pop_front().unwrap()
@@ -141,7 +145,7 @@ const PEER: PeerId = PeerId { serial: 812, slot: 3 };
 fn each_call_on_a_connection_is_one_line_with_its_peer() {
     let counts = [Ok(12), Err(ErrorKind::WouldBlock.into()), Ok(0), Ok(24)].into();
     let lines = told(Rote { counts, ..Rote::default() }, |os| {
-        os.listen(somebody(), 0).unwrap();
+        os.listen(&somebody().into(), OWNER_ALONE, 0).unwrap();
         let (mut stream, _) = os.accept(&mut (), PEER).unwrap();
         for _ in 0..3 {
             let _ = os.recv(&mut stream, &mut [0; 64]);
@@ -149,7 +153,7 @@ fn each_call_on_a_connection_is_one_line_with_its_peer() {
         os.send(&mut stream, &[]).unwrap();
         os.shutdown(&mut stream);
         os.close(stream);
-        let _ = os.connect(somebody(), None, PEER);
+        let _ = os.connect(&somebody().into(), None, PEER);
     });
     let expected = [
         "listen 127.0.0.1:5000",

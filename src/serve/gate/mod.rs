@@ -17,6 +17,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
+pub(crate) use visitors::Caller;
 use visitors::{Stage, Visitors};
 
 /// How long a peer may take to say the secret: a person types it.
@@ -121,18 +122,20 @@ impl Gate {
     /// many of those inside could not come in again.
     pub(crate) fn set_rules(&mut self, text: &[u8]) -> Result<(usize, usize), Wrong> {
         self.access = self.flags.with(access::parse(text)?)?;
-        let denied = |&(_, from, stage): &(u32, IpAddr, Stage)| {
-            !matches!(stage, Stage::Refused { .. }) && !self.access.admits(from)
+        let denied = |&(_, from, stage): &(u32, Caller, Stage)| {
+            let refused = matches!(stage, Stage::Refused { .. });
+            !refused && from.ip().is_some_and(|ip| !self.access.admits(ip))
         };
         let denied = self.there.iter().filter(denied).count();
         Ok((self.access.len(), denied))
     }
 
     /// A connection was accepted; [`Gate::gone`] is to follow.
-    pub(crate) fn knock(&mut self, peer: PeerId, from: IpAddr, now: Instant) -> Entry {
-        let from = from.to_canonical();
-        let entered =
-            self.admits(from, now).and_then(|()| self.sources.enter(from, &self.crowd, now));
+    pub(crate) fn knock(&mut self, peer: PeerId, from: impl Into<Caller>, now: Instant) -> Entry {
+        let from = from.into();
+        let ip = from.ip();
+        let admitted = ip.map_or(Ok(()), |ip| self.admits(ip, now));
+        let entered = admitted.and_then(|()| self.sources.enter(ip, &self.crowd, now));
         let (stage, entry) = match entered {
             Ok(()) if self.secret.is_some() => {
                 let until = now + SECRET_WITHIN;
@@ -159,7 +162,7 @@ impl Gate {
         match stage {
             Stage::Refused { counted: false } => self.refused -= 1,
             Stage::Inside | Stage::Outside | Stage::Refused { counted: true } => {
-                self.sources.left(from, now);
+                self.sources.left(from.ip(), now);
             }
         }
     }
@@ -245,14 +248,14 @@ impl Gate {
     }
 
     /// Where a connection comes from that was accepted and is not closed.
-    pub(crate) fn address_of(&self, peer: PeerId) -> Option<IpAddr> {
-        self.there.address_of(peer)
+    pub(crate) fn caller_of(&self, peer: PeerId) -> Option<Caller> {
+        self.there.caller_of(peer)
     }
 
     /// Slots of those from an address that fits.
     pub(crate) fn slots_in(&self, fits: impl Fn(IpAddr) -> bool) -> impl Iterator<Item = u32> {
         let there = self.there.iter();
-        there.filter(move |&(_, from, _)| fits(from)).map(|(slot, ..)| slot)
+        there.filter(move |&(_, from, _)| from.ip().is_some_and(&fits)).map(|(slot, ..)| slot)
     }
 
     /// Connections that were accepted and are not closed.

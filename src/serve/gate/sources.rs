@@ -61,17 +61,18 @@ struct Source {
 }
 
 impl Sources {
-    /// One more peer, where the limits allow it; counted until [`Sources::left`].
+    /// One more peer, where the limits allow it; counted until [`Sources::left`]. Those without an
+    /// address, by a Unix socket, count among all peers alone, as those of the loopback do.
     pub(crate) fn enter(
         &mut self,
-        from: IpAddr,
+        from: impl Into<Option<IpAddr>>,
         crowd: &Crowd,
         now: Instant,
     ) -> Result<(), CloseReason> {
         if self.peers >= crowd.peers_max {
             return Err(CloseReason::Full);
         }
-        if !from.is_loopback() {
+        if let Some(from) = from.into().filter(|from| !from.is_loopback()) {
             let source = source_of(from);
             let before = self.known.get(&source);
             let (peers, full_at) = before.map_or((0, now), |known| (known.peers, known.full_at));
@@ -93,10 +94,12 @@ impl Sources {
     }
 
     /// A peer that was let in is gone.
-    pub(crate) fn left(&mut self, from: IpAddr, now: Instant) {
+    pub(crate) fn left(&mut self, from: impl Into<Option<IpAddr>>, now: Instant) {
         self.peers -= 1;
-        let source = source_of(from);
-        let Some(known) = self.known.get_mut(&source).filter(|_| !from.is_loopback()) else {
+        let source = from.into().filter(|from| !from.is_loopback()).map(source_of);
+        let Some((source, known)) =
+            source.and_then(|source| Some((source, self.known.get_mut(&source)?)))
+        else {
             return;
         };
         known.peers -= 1;

@@ -10,6 +10,10 @@ use crate::serve::{Admission, ConsoleMode, Crowd, FloodLimits};
 
 const PEER: PeerId = PeerId { serial: 7, slot: 0 };
 
+fn accepted(from: impl Into<SocketAddr>) -> Origin {
+    Origin::Accepted { listener: 0, from: from.into().into() }
+}
+
 /// Limits as they are by default, and nothing of the outside.
 pub(crate) fn plain_options() -> Options {
     Options {
@@ -62,7 +66,7 @@ impl Chatter {
     fn with(change: impl Fn(&mut Options)) -> Self {
         let mut server = server(change);
         let start = Instant::now();
-        server.opened(PEER, Origin::Accepted(([127, 0, 0, 1], 1).into()), start);
+        server.opened(PEER, accepted(([127, 0, 0, 1], 1)), start);
         let mut chatter = Chatter { server, start };
         assert_eq!(chatter.told(), "* you are guest7\n");
         chatter
@@ -157,7 +161,7 @@ fn knocks(crowd: Crowd, from: &[[u8; 4]]) -> Vec<(String, Option<Action>)> {
     let (mut server, now) = (server(|options| options.admission.crowd = crowd), Instant::now());
     let come = |(slot, &from): (usize, &[u8; 4])| {
         let peer = PeerId { serial: slot as u64 + 1, slot: slot as u32 };
-        server.opened(peer, Origin::Accepted((from, 1).into()), now);
+        server.opened(peer, accepted((from, 1)), now);
         let mut slices = Slices::new();
         server.pending(peer, &mut slices);
         let last: Vec<u8> = slices.runs().iter().flat_map(|run| run.iter().copied()).collect();
@@ -198,7 +202,7 @@ fn who_connects_too_often_is_told_so_and_closed_and_loopback_is_not() {
 fn who_does_not_say_the_secret_in_time_is_told_so_and_closed() {
     let (mut server, start) = (server(|_| {}), Instant::now());
     server.gate.set_secret(Secret::of_text(b"sesame").unwrap());
-    server.opened(PEER, Origin::Accepted((FAR, 1).into()), start);
+    server.opened(PEER, accepted((FAR, 1)), start);
     let mut chatter = Chatter { server, start };
     assert_eq!(chatter.told(), "* say the secret: your first line\n");
     chatter.receive(1_000, b"ses");
@@ -222,7 +226,7 @@ fn whoever_is_to_say_the_secret_has_no_clock_but_that_one() {
         Instant::now(),
     );
     server.gate.set_secret(Secret::of_text(b"sesame").unwrap());
-    server.opened(PEER, Origin::Accepted((FAR, 1).into()), start);
+    server.opened(PEER, accepted((FAR, 1)), start);
     let mut chatter = Chatter { server, start };
     chatter.receive(1_000, b"ses");
     assert_eq!(chatter.server.bounds.clocks.counts(), (0, 0));

@@ -2,6 +2,7 @@
 //! no byte, and that a seed replays. Bugs planted in this loop show that the kernel finds them.
 
 use super::*;
+use crate::handler::OWNER_ALONE;
 use crate::sim::random::Random;
 use std::collections::VecDeque;
 use std::mem;
@@ -42,7 +43,8 @@ struct EchoLoop {
 
 impl EchoLoop {
     fn new(mut os: SimOs, bug: Bug) -> Self {
-        let listener = os.listen(any_port(), 0).expect("no listen fault exists");
+        let listener =
+            os.listen(&any_port().into(), OWNER_ALONE, 0).expect("no listen fault exists");
         let events = Vec::with_capacity(4);
         let conns = Vec::new();
         EchoLoop { os, bug, listener, acceptable: false, conns, serial: 0, stale: 0, events }

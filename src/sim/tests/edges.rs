@@ -1,11 +1,12 @@
 //! What epoll tells: transitions, once, with all that is true by then.
 
 use super::*;
+use crate::handler::OWNER_ALONE;
 
 #[test]
 fn registration_tells_what_is_ready_already() {
     let mut os = quiet();
-    let mut listener = os.listen(any_port(), 0).unwrap();
+    let mut listener = os.listen(&any_port().into(), OWNER_ALONE, 0).unwrap();
     let remote = os.dial_in(0).unwrap();
     os.remote_send(remote, b"early");
     deliver_all(&mut os, remote);
@@ -121,7 +122,7 @@ fn pressure_refuses_a_send_and_an_edge_follows() {
 #[test]
 fn a_listener_tells_arrivals_and_nothing_else() {
     let mut os = quiet();
-    let mut listener = os.listen(any_port(), 0).unwrap();
+    let mut listener = os.listen(&any_port().into(), OWNER_ALONE, 0).unwrap();
     os.dial_in(0).unwrap();
     os.dial_in(0).unwrap();
     assert_eq!(poll(&mut os), [event(Source::Listener(0), READABLE)]);
@@ -133,7 +134,7 @@ fn a_listener_tells_arrivals_and_nothing_else() {
 #[test]
 fn a_listener_out_of_descriptors_is_silent_until_the_next_arrival() {
     let mut os = world(Faults { descriptors_max: 1, ..Faults::none() });
-    let mut listener = os.listen(any_port(), 0).unwrap();
+    let mut listener = os.listen(&any_port().into(), OWNER_ALONE, 0).unwrap();
     let empty = os.accept(&mut listener, peer(0)).unwrap_err();
     assert_eq!(empty.raw_os_error(), Some(rustix::io::Errno::MFILE.raw_os_error()), "even then");
     os.dial_in(0).unwrap();
@@ -149,7 +150,7 @@ fn a_listener_out_of_descriptors_is_silent_until_the_next_arrival() {
 #[test]
 fn what_did_not_fit_comes_next_even_if_closed_by_then() {
     let mut os = quiet();
-    let mut listener = os.listen(any_port(), 0).unwrap();
+    let mut listener = os.listen(&any_port().into(), OWNER_ALONE, 0).unwrap();
     let mut streams = Vec::new();
     for slot in 0..3 {
         os.dial_in(0).unwrap();
@@ -175,7 +176,7 @@ fn a_close_takes_its_edge_along() {
 fn faulty_batches_lose_nothing() {
     let faults = Faults { split: 1_000, reordered: 1_000, interrupted: 300, ..Faults::none() };
     let mut os = world(faults);
-    let mut listener = os.listen(any_port(), 0).unwrap();
+    let mut listener = os.listen(&any_port().into(), OWNER_ALONE, 0).unwrap();
     let mut streams = Vec::new();
     for slot in 0..20 {
         os.dial_in(0).unwrap();

@@ -1,6 +1,7 @@
 //! How connections begin and end: accept, dial, FIN, RST, close, and who is told what.
 
 use super::*;
+use crate::handler::OWNER_ALONE;
 use rustix::io::Errno;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -13,7 +14,7 @@ fn recv_errno(os: &mut SimOs, stream: &mut StreamFd) -> Option<Errno> {
 #[test]
 fn the_lowest_descriptor_is_used_first() {
     let mut os = quiet();
-    let mut listener = os.listen(any_port(), 0).unwrap();
+    let mut listener = os.listen(&any_port().into(), OWNER_ALONE, 0).unwrap();
     let mut streams = Vec::new();
     for slot in 0..3 {
         os.dial_in(0).unwrap();
@@ -54,8 +55,8 @@ fn two_open_descriptors_never_share_a_token() {
 #[test]
 fn remote_ends_and_sources_know_each_other() {
     let mut os = quiet();
-    let mut listener = os.listen(any_port(), 0).unwrap();
-    assert_ne!(os.listener_address(&listener).unwrap().port(), 0);
+    let mut listener = os.listen(&any_port().into(), OWNER_ALONE, 0).unwrap();
+    assert_ne!(os.listener_address(&listener).unwrap().ip().unwrap().port(), 0);
     let remote = os.dial_in(0).unwrap();
     assert_eq!(os.source_of(remote), None, "nobody has accepted it");
     let (stream, _) = os.accept(&mut listener, peer(5)).unwrap();
@@ -69,7 +70,7 @@ fn remote_ends_and_sources_know_each_other() {
 #[test]
 fn accept_fails_by_connection_or_for_a_while() {
     let mut os = world(Faults { aborted: 1_000, ..Faults::none() });
-    let mut listener = os.listen(any_port(), 0).unwrap();
+    let mut listener = os.listen(&any_port().into(), OWNER_ALONE, 0).unwrap();
     let lost = os.dial_in(0).unwrap();
     assert!(os.accept(&mut listener, peer(0)).is_err());
     assert!(os.remote_was_cut(lost));
@@ -80,7 +81,7 @@ fn accept_fails_by_connection_or_for_a_while() {
         *os.faults_mut() = Faults { no_descriptor, no_memory, ..Faults::none() };
         let waiting = os.dial_in(0).unwrap();
         assert!(os.accept(&mut listener, peer(0)).is_err());
-        assert!(os.connect(any_port(), None, peer(0)).is_err());
+        assert!(os.connect(&any_port().into(), None, peer(0)).is_err());
         os.calm();
         let (stream, _) = os.accept(&mut listener, peer(0)).unwrap();
         assert_eq!(os.remote_of(source(0)), Some(waiting), "the backlog kept it");
@@ -91,7 +92,7 @@ fn accept_fails_by_connection_or_for_a_while() {
 #[test]
 fn a_closed_listener_resets_who_waits_and_hears_nobody() {
     let mut os = quiet();
-    let listener = os.listen(any_port(), 0).unwrap();
+    let listener = os.listen(&any_port().into(), OWNER_ALONE, 0).unwrap();
     let waiting = os.dial_in(0).unwrap();
     os.close_listener(listener);
     assert!(os.remote_saw_reset(waiting));
@@ -102,7 +103,7 @@ fn a_closed_listener_resets_who_waits_and_hears_nobody() {
 #[test]
 fn a_full_backlog_hears_nobody() {
     let mut os = quiet();
-    let _listener = os.listen(any_port(), 0).unwrap();
+    let _listener = os.listen(&any_port().into(), OWNER_ALONE, 0).unwrap();
     let heard = (0..1_000).filter_map(|_| os.dial_in(0)).count();
     assert_eq!(heard, 64);
 }
@@ -110,9 +111,9 @@ fn a_full_backlog_hears_nobody() {
 #[test]
 fn a_dial_is_under_way_until_answered() {
     let mut os = quiet();
-    let mut stream = os.connect(any_port(), None, peer(0)).unwrap();
+    let mut stream = os.connect(&any_port().into(), None, peer(0)).unwrap();
     let (remote, to) = os.next_dialed().unwrap();
-    assert_eq!((to, os.next_dialed()), (any_port(), None));
+    assert_eq!((to, os.next_dialed()), (any_port().into(), None));
     assert_eq!(poll(&mut os), []);
     assert!(!os.connected(&mut stream).unwrap());
     assert_eq!(send(&mut os, &mut stream, b"x"), Err(ErrorKind::WouldBlock));
@@ -126,7 +127,7 @@ fn a_dial_is_under_way_until_answered() {
 #[test]
 fn a_refused_dial_tells_its_error_once() {
     let mut os = quiet();
-    let mut stream = os.connect(any_port(), None, peer(0)).unwrap();
+    let mut stream = os.connect(&any_port().into(), None, peer(0)).unwrap();
     let (remote, _) = os.next_dialed().unwrap();
     os.answer_dial(remote, false);
     assert_eq!(poll(&mut os), [event(source(0), BOTH.with(ENDED))]);

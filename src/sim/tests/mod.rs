@@ -5,7 +5,7 @@
 use super::faults::Faults;
 use super::kernel::{ListenerFd, SimOs, StreamFd};
 use super::remote::RemoteId;
-use crate::handler::PeerId;
+use crate::handler::{OWNER_ALONE, PeerId};
 use crate::os::{Event, Hints, Os, Source};
 use std::io::{ErrorKind, IoSlice};
 use std::net::SocketAddr;
@@ -63,7 +63,8 @@ fn event(source: Source, hints: Hints) -> Event {
 
 /// A listener and one connection accepted as `peer(0)`, its first event told.
 fn connected(os: &mut SimOs) -> (ListenerFd, StreamFd, RemoteId) {
-    let mut listener = os.listen(any_port(), 0).expect("no listen fault exists");
+    let mut listener =
+        os.listen(&any_port().into(), OWNER_ALONE, 0).expect("no listen fault exists");
     let remote = os.dial_in(0).expect("the backlog is empty");
     let (stream, _) = os.accept(&mut listener, peer(0)).expect("one waits in the backlog");
     poll(os);

@@ -6,7 +6,7 @@ use super::super::random::Random;
 use super::World;
 use crate::chat::line_len_limit;
 use crate::echo;
-use crate::handler::FOR_EVER;
+use crate::handler::{FOR_EVER, OWNER_ALONE};
 use crate::log_queue::LogQueue;
 use crate::reactor::{BUFFERS_TOTAL, Budgets, Limits, Reactor, STALL_TIMEOUT, Spin};
 use crate::serve::{
@@ -98,7 +98,7 @@ impl World {
         reactor.set_limits(Limits { stall_timeout, buffers_total });
         reactor.pace_by(options.spin, options.gather);
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        reactor.listen(any).map_err(|error| error.to_string())?;
+        reactor.listen(&any.into(), OWNER_ALONE).map_err(|error| error.to_string())?;
         let bound = reactor.bind_udp(any, false).map_err(|error| error.to_string())?;
         server.bound_udp(bound);
         if options.console != ConsoleMode::Off {
