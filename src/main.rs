@@ -8,6 +8,7 @@ use reactor::cli::{Bench, Cli, Command, Error};
 use reactor::handler::Signal;
 use reactor::log_form::{LogForm, TOLD};
 use reactor::log_queue::LogQueue;
+use reactor::os::activation::Inherited;
 use reactor::os::clock::{utc_now, utc_now_ms};
 use reactor::os::journal::stderr_is_journal;
 use reactor::os::limit::raise_descriptor_limit;
@@ -61,8 +62,9 @@ fn run(cli: &Cli, log: &LogQueue) -> Result<Outcome, Error> {
     let trace = log::log_enabled!(log::Level::Debug);
     match &cli.command {
         Command::Serve(args) => {
+            let inherited = Inherited::of_environment().map_err(Error::Failed)?;
             let (before, descriptors) = raise_descriptor_limit();
-            let options = args.options(look, descriptors)?;
+            let options = args.options(look, descriptors, &inherited)?;
             let settings = Settings {
                 ipv6_only: args.ipv6_only(),
                 send_buffer: args.send_buffer()?,
@@ -76,7 +78,8 @@ fn run(cli: &Cli, log: &LogQueue) -> Result<Outcome, Error> {
                 "reactor {version} on {host}, pid {pid}"
             );
             log::info!("descriptor limit {descriptors} (was {before})");
-            let os = MioOs::new(settings).map_err(failed)?;
+            let mut os = MioOs::new(settings).map_err(failed)?;
+            os.inherit(inherited);
             if trace {
                 serve::run(TraceOs::new(os), &options, log).map_err(failed)?;
             } else {

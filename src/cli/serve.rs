@@ -1,11 +1,12 @@
 //! `reactor serve` on the command line.
 
 use super::admission::AdmissionArgs;
-use super::service::ServiceArgs;
+use super::service::{ServiceArgs, replaced};
 use super::{DEFAULT, Error, FamilyArgs, Look, ProtocolArg, parse_duration, resolve};
 use crate::address::{Group, GroupError, Transport, Use};
 use crate::echo;
 use crate::handler::FOR_EVER;
+use crate::os::activation::{Inherited, Kind};
 use crate::os::interfaces;
 use crate::reactor::Spin;
 use crate::serve::{self, ConsoleMode, FloodLimits, Rules, Slow};
@@ -183,8 +184,13 @@ impl ServeArgs {
     }
 
     /// Resolves the addresses; may block on a name server. `descriptors`: how many this process
-    /// may have.
-    pub fn options(&self, look: Look, descriptors: u64) -> Result<serve::Options, Error> {
+    /// may have. Of each kind of socket that is `inherited` there are no others.
+    pub fn options(
+        &self,
+        look: Look,
+        descriptors: u64,
+        inherited: &Inherited,
+    ) -> Result<serve::Options, Error> {
         let line_len_max = usize::try_from(self.line_max.as_u64()).unwrap_or(usize::MAX);
         let log_bytes = usize::try_from(self.log_bytes.as_u64()).unwrap_or(usize::MAX);
         let limit = serve::line_len_limit(log_bytes);
@@ -211,7 +217,7 @@ impl ServeArgs {
             return Err(Error::Usage("--spin and --gather: at most 1s".to_owned()));
         }
         let default = [DEFAULT.to_owned()];
-        let neither = self.tcp.is_empty() && self.udp.is_empty();
+        let neither = self.tcp.is_empty() && self.udp.is_empty() && inherited.is_empty();
         let (tcp, udp) =
             if neither { (&default[..], &default[..]) } else { (&*self.tcp, &*self.udp) };
         let family = self.family.family();
@@ -236,8 +242,12 @@ impl ServeArgs {
             (Some(SlowArg::Pause), _) => Slow::Pause,
         };
         Ok(serve::Options {
-            tcp: all(tcp, Transport::Tcp)?,
-            udp: all(udp, Transport::Udp)?,
+            tcp: replaced("--tcp", inherited.ip(Kind::Stream), tcp, |tcp| {
+                all(tcp, Transport::Tcp)
+            })?,
+            udp: replaced("--udp", inherited.ip(Kind::Datagram), udp, |udp| {
+                all(udp, Transport::Udp)
+            })?,
             echo: echo::Rules {
                 any_port: self.udp_any_port,
                 rate: self.udp_rate,

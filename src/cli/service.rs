@@ -1,5 +1,6 @@
 //! What a service manager and scripts need of `reactor serve`, on the command line.
 
+use super::Error;
 use crate::os::notify;
 use crate::serve::{Managed, Service};
 use clap::{Args, ValueEnum};
@@ -41,4 +42,20 @@ impl ServiceArgs {
             managed: notify::is_wanted().then(|| Managed { watchdog: notify::watchdog() }),
         }
     }
+}
+
+/// The sockets of one kind: those that the service manager has bound, or what was asked for.
+pub(super) fn replaced<A>(
+    flag: &str,
+    inherited: Vec<A>,
+    asked: &[String],
+    resolve: impl FnOnce(&[String]) -> Result<Vec<A>, Error>,
+) -> Result<Vec<A>, Error> {
+    if inherited.is_empty() {
+        return resolve(asked);
+    }
+    if !asked.is_empty() {
+        log::warn!("{flag} is left out: the service manager's sockets of that kind replace it");
+    }
+    Ok(inherited)
 }

@@ -4,6 +4,7 @@
 //!
 //! Only files under `os/` name mio. What each call promises stands at the trait.
 
+use super::activation::{Inherited, Kind};
 use super::held::{self, HeldFile};
 use super::interfaces::Interfaces;
 use super::listener::Listener;
@@ -81,6 +82,8 @@ pub struct MioOs {
     signals: Signals,
     /// Which of stdin, stdout and stderr were terminals at the start.
     terminals: [bool; 3],
+    /// Sockets that the service manager bound.
+    inherited: Inherited,
     log: Output,
     /// Made for the first notice.
     manager: Option<Manager>,
@@ -108,6 +111,7 @@ impl MioOs {
             settings,
             signals,
             terminals: terminals(),
+            inherited: Inherited::default(),
             log,
             manager: None,
             interfaces: Interfaces::default(),
@@ -131,17 +135,26 @@ impl MioOs {
 }
 
 impl MioOs {
+    /// Gives it sockets that are bound already: a listen or a bind at the address of one takes that.
+    pub fn inherit(&mut self, inherited: Inherited) {
+        self.inherited = inherited;
+    }
+
+    /// What connections have from their listener: one call instead of one each.
+    fn prepare_tcp(&self, listener: &Socket) -> io::Result<()> {
+        if self.settings.send_buffer > 0 {
+            listener.set_send_buffer_size(self.settings.send_buffer)?;
+        }
+        self.notice_dead_peers(SockRef::from(listener))
+    }
+
     fn listen_tcp(&self, at: SocketAddr) -> io::Result<Listener> {
         let socket = Socket::new(Domain::for_address(at), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_reuse_address(true)?;
         if at.is_ipv6() {
             socket.set_only_v6(self.settings.ipv6_only || !at.ip().is_unspecified())?;
         }
-        if self.settings.send_buffer > 0 {
-            // Accepted sockets have it from their listener: one call instead of one each.
-            socket.set_send_buffer_size(self.settings.send_buffer)?;
-        }
-        self.notice_dead_peers(SockRef::from(&socket))?; // inherited too
+        self.prepare_tcp(&socket)?;
         socket.bind(&at.into())?;
         socket.listen(BACKLOG)?;
         socket.set_nonblocking(true)?;
@@ -257,9 +270,17 @@ impl Os for MioOs {
     }
 
     fn listen(&mut self, at: &Endpoint, mode: u32, index: usize) -> io::Result<Listener> {
-        let mut listener = match at {
-            Endpoint::Ip(at) => self.listen_tcp(*at)?,
-            Endpoint::Unix(at) => {
+        let mut listener = match (at, self.inherited.take(Kind::Stream, at)) {
+            (Endpoint::Ip(_), Some(socket)) => {
+                self.prepare_tcp(&socket)?;
+                Listener::Tcp(TcpListener::from_std(socket.into()))
+            }
+            // Its path is the service manager's: it stays.
+            (Endpoint::Unix(_), Some(socket)) => {
+                Listener::Unix { socket: UnixListener::from_std(socket.into()), path: None }
+            }
+            (Endpoint::Ip(at), None) => self.listen_tcp(*at)?,
+            (Endpoint::Unix(at), None) => {
                 let listen = |socket: &Socket| socket.listen(BACKLOG);
                 let (socket, path) = unix::bind(Type::STREAM, at, mode, listen)?;
                 Listener::Unix { socket: UnixListener::from_std(socket.into()), path }
@@ -341,7 +362,10 @@ impl Os for MioOs {
     }
 
     fn bind_udp(&mut self, at: SocketAddr, broadcast: bool, index: usize) -> io::Result<Udp> {
-        let mut udp = Udp::bind(at, broadcast, self.settings.ipv6_only)?;
+        let mut udp = match self.inherited.take(Kind::Datagram, &at.into()) {
+            Some(socket) => Udp::of(socket, at, broadcast)?,
+            None => Udp::bind(at, broadcast, self.settings.ipv6_only)?,
+        };
         udp.set_multicast(&self.settings.multicast)?;
         self.poll.registry().register(
             &mut udp.socket,

@@ -2,6 +2,7 @@
 //! Python socket module name them. An [`Os`] makes no decision; the loop makes them all, so that
 //! the simulated kernel (`sim`) sees every one of them.
 
+pub mod activation;
 pub mod clock;
 mod file;
 pub mod held;

@@ -62,10 +62,15 @@ impl Udp {
         }
         // More is better, less is no error.
         let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES);
-        socket.set_broadcast(broadcast)?;
         socket.bind(&at.into())?;
-        let state = state_that_fragments(&socket, at.is_ipv6())?;
         socket.set_nonblocking(true)?;
+        Udp::of(socket, at, broadcast)
+    }
+
+    /// A socket that is bound there already and does not block. Its buffers are as they were set.
+    pub(super) fn of(socket: Socket, at: SocketAddr, broadcast: bool) -> io::Result<Self> {
+        socket.set_broadcast(broadcast)?;
+        let state = state_that_fragments(&socket, at.is_ipv6())?;
         let socket = UdpSocket::from_std(socket.into());
         Ok(Udp { socket, state, v6: at.is_ipv6(), bound: at.ip() })
     }

@@ -1,6 +1,7 @@
 //! The real binary over real sockets: one theme a file, one behaviour a test. Every wait has a
 //! deadline, and that nothing arrives is shown by what arrives after it, not by waiting.
 
+mod activation;
 mod addresses;
 mod bench;
 mod bench_report;
