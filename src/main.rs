@@ -1,6 +1,5 @@
 //! The program: parse, start logging, call, map an error to one line and an exit code.
 
-use clap::Parser;
 use reactor::address::host_name;
 use reactor::bench::report::merge::merge;
 use reactor::bench::report::progress::{ERASED, line};
@@ -27,7 +26,14 @@ const LAST_LINES_WITHIN: Duration = Duration::from_millis(500);
 
 fn main() -> ExitCode {
     give_back_at_panic();
-    let cli = Cli::parse();
+    let cli = match Cli::read() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Nobody may be there to read it.
+            let _ = writeln!(std::io::stderr(), "reactor: {error}");
+            return ExitCode::from(error.code());
+        }
+    };
     let form = LogForm { json: cli.log_format.is_json(), journal: stderr_is_journal() };
     let log = LogQueue::of(form);
     start_logging(&cli, form, &log);
@@ -98,6 +104,11 @@ fn run(cli: &Cli, log: &LogQueue) -> Result<Outcome, Error> {
             let ended = ended.map_err(failed)?;
             Ok(Outcome { code: ended.into(), signal: ended.signal() })
         }
+        Command::Completions(args) => {
+            args.write();
+            Ok(ExitCode::SUCCESS.into())
+        }
+        Command::Man(args) => args.write().map(|()| ExitCode::SUCCESS.into()),
         Command::Bench(args) => {
             let Bench::Measure(options, writer) = args.start()? else {
                 return Ok(ExitCode::SUCCESS.into());

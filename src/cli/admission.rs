@@ -13,13 +13,15 @@ const DESCRIPTORS_SPARE: u64 = 64;
 /// The flags of the gate.
 #[derive(Debug, Args)]
 pub(super) struct AdmissionArgs {
-    /// Let only these in: an address, ADDRESS/BITS or all; may be repeated. The longest prefix decides.
+    /// Let only these in: an address, ADDRESS/BITS or all; may be repeated. The longest prefix
+    /// decides [default: everybody].
     #[arg(long, value_name = "PREFIX", value_parser = parse_prefixes)]
     allow: Vec<Prefixes>,
-    /// Keep these out; may be repeated. It wins over an --allow that is as long.
+    /// Keep these out; may be repeated. It wins over an --allow that is as long [default:
+    /// nobody].
     #[arg(long, value_name = "PREFIX", value_parser = parse_prefixes)]
     deny: Vec<Prefixes>,
-    /// More of both: lines `allow PREFIX` and `deny PREFIX`; read again on SIGHUP.
+    /// More of both: lines `allow PREFIX` and `deny PREFIX`; read again on SIGHUP [default: none].
     #[arg(long, value_name = "FILE")]
     access: Option<PathBuf>,
     /// Peers at once [default: the descriptor limit less 64].
@@ -28,10 +30,10 @@ pub(super) struct AdmissionArgs {
     /// Peers at once from one IPv4 address or IPv6 /64, never for loopback; 0 for any number.
     #[arg(long, value_name = "N", default_value_t = 0)]
     peers_per_address_max: u32,
-    /// Connections a second from one of those, and as many at once; 0 for any number.
+    /// Connections a second from one such address or /64, and as many at once; 0 for any number.
     #[arg(long, value_name = "N[/s]", default_value = "0", value_parser = parse_rate)]
     connect_rate: u32,
-    /// Each peer must say the first line of FILE first, as a line.
+    /// Each peer must say the first line of FILE first, as a line [default: no secret].
     #[arg(long, value_name = "FILE")]
     secret_file: Option<PathBuf>,
 }

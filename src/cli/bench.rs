@@ -1,11 +1,10 @@
 //! `reactor bench` on the command line.
 
 use super::bench_output::{CompareArgs, OutputArgs};
-use super::{Error, FamilyArgs, ProtocolArg, parse_duration, resolve};
+use super::{Error, FamilyArgs, ProtocolArg, Size, parse_duration, resolve};
 use crate::address::{Transport, Use};
 use crate::bench::{self, Length, Load, Scenario, Slo};
 use crate::wire::{LINE_LEN_MAX, Protocol};
-use bytesize::ByteSize;
 use clap::{Args, Subcommand, value_parser};
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -42,7 +41,7 @@ enum ScenarioArgs {
         #[arg(long, value_name = "N", default_value_t = 1)]
         #[arg(value_parser = value_parser!(u16).range(1..=i64::from(bench::PUBLISHERS_MAX)))]
         publishers: u16,
-        /// So many of them are both.
+        /// So many of the peers both speak and hear.
         #[arg(long, value_name = "N", default_value_t = 0)]
         overlap: u16,
         /// N peers that all speak and hear: --publishers N --subscribers N --overlap N.
@@ -84,7 +83,7 @@ enum ScenarioArgs {
     },
     /// Connections opened and closed a second.
     Connect {
-        /// So many at a time.
+        /// Connections that are made at a time.
         #[arg(long, value_name = "N", default_value_t = 16)]
         #[arg(value_parser = value_parser!(u32).range(1..))]
         at_once: u32,
@@ -108,8 +107,8 @@ enum ScenarioArgs {
         #[command(flatten)]
         limits: LimitArgs,
         /// Length of a datagram.
-        #[arg(long, value_name = "BYTES", default_value_t = ByteSize::b(64))]
-        size: ByteSize,
+        #[arg(long, value_name = "SIZE", default_value_t = Size::bytes(64))]
+        size: Size,
         #[command(flatten)]
         target: TargetArgs,
     },
@@ -124,7 +123,8 @@ struct LoadArgs {
     /// --window].
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..))]
     rate: Option<u32>,
-    /// Messages of each sender on their way at most. Without --rate: as fast as they come back.
+    /// Messages of each sender on their way at most. Without --rate: as fast as they come back
+    /// [default: any number].
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..))]
     window: Option<u32>,
     #[command(flatten)]
@@ -144,13 +144,13 @@ struct RttArgs {
 /// How long.
 #[derive(Debug, Args)]
 struct TimeArgs {
-    /// What is not counted, at the beginning.
+    /// How long nothing is counted, at the beginning.
     #[arg(long, value_name = "TIME", default_value = "500ms", value_parser = parse_duration)]
     warmup: Duration,
-    /// How long from there.
+    /// How long it is measured, after --warmup.
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_duration)]
     duration: Duration,
-    /// How many, of all senders together, in its place.
+    /// Measure so many messages, of all senders together, instead of --duration.
     #[arg(long, value_name = "N", conflicts_with = "duration")]
     #[arg(value_parser = value_parser!(u32).range(1..))]
     messages: Option<u32>,
@@ -159,7 +159,8 @@ struct TimeArgs {
 /// What latency may be.
 #[derive(Debug, Args)]
 struct LimitArgs {
-    /// A limit of latency, such as p99=5ms or max=1s; may be repeated. Broken, the exit code is 1.
+    /// A limit of latency, such as p99=5ms or max=1s; may be repeated. Broken, the exit code
+    /// is 1 [default: none].
     #[arg(long, value_name = "PERCENTILE=TIME", value_parser = parse_slo)]
     slo: Vec<Slo>,
     /// Find the greatest rate that keeps every --slo, from --rate on.
@@ -171,8 +172,8 @@ struct LimitArgs {
 #[derive(Debug, Args)]
 struct LineArgs {
     /// Length of a line with its newline.
-    #[arg(long, value_name = "BYTES", default_value_t = ByteSize::b(64))]
-    size: ByteSize,
+    #[arg(long, value_name = "SIZE", default_value_t = Size::bytes(64))]
+    size: Size,
     /// What the server makes of a message.
     #[arg(long, value_enum, default_value_t = ProtocolArg::Chat)]
     protocol: ProtocolArg,
@@ -181,14 +182,14 @@ struct LineArgs {
 /// Which server.
 #[derive(Debug, Args)]
 struct TargetArgs {
-    /// A server that is running [default: a child of our own].
+    /// A server that is running [default: one is started for the measurement].
     #[arg(long, value_name = "ADDR")]
     server: Option<String>,
-    /// Its process, for its CPU time and memory.
+    /// The process of --server, for its CPU time and memory [default: not told].
     #[arg(long, value_name = "PID", requires = "server")]
     #[arg(value_parser = value_parser!(u32).range(1..))]
     pid: Option<u32>,
-    /// So many runs; figures are medians.
+    /// Runs; figures are their medians.
     #[arg(long, value_name = "N", default_value_t = 1)]
     #[arg(value_parser = value_parser!(u32).range(1..=1_000))]
     repeat: u32,
@@ -258,7 +259,7 @@ impl BenchArgs {
                 (bytes(*size, least..=DATAGRAM_MAX)?, Transport::Udp)
             }
             _ => {
-                let size = lines.map_or(ByteSize::b(64), |lines| lines.size);
+                let size = lines.map_or(Size::bytes(64), |lines| lines.size);
                 (bytes(size, bench::LINE_BYTES_MIN..=LINE_LEN_MAX)?, Transport::Tcp)
             }
         };
@@ -365,7 +366,7 @@ impl TimeArgs {
     }
 }
 
-fn bytes(size: ByteSize, range: RangeInclusive<usize>) -> Result<usize, Error> {
+fn bytes(size: Size, range: RangeInclusive<usize>) -> Result<usize, Error> {
     let bytes = usize::try_from(size.as_u64()).unwrap_or(usize::MAX);
     if range.contains(&bytes) {
         return Ok(bytes);

@@ -18,15 +18,16 @@ const STDOUT: &str = "-";
 /// The forms of a report beside the text.
 #[derive(Debug, Args)]
 pub(super) struct OutputArgs {
-    /// Write the report as JSON; to stdout, instead of the text, without FILE or where it is `-`.
+    /// Write the report as JSON; to stdout, instead of the text, without FILE or where it is `-` [default:
+    /// text on stdout].
     #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = STDOUT)]
     json: Option<PathBuf>,
     /// Write latency by percentile in µs as HdrHistogram's text; further curves go to FILE with
-    /// their name before the extension.
-    #[arg(long, value_name = "FILE")]
+    /// their name before the extension [default: none].
+    #[arg(long, value_name = "FILE", value_parser = parse_file)]
     hgrm: Option<PathBuf>,
-    /// Write one page with tables and pictures, which needs no network.
-    #[arg(long, value_name = "FILE")]
+    /// Write one HTML page with tables and pictures, which needs no network [default: none].
+    #[arg(long, value_name = "FILE", value_parser = parse_file)]
     html: Option<PathBuf>,
 }
 
@@ -80,6 +81,14 @@ impl CompareArgs {
         let names = [&self.a, &self.b].map(|path| path.to_string_lossy());
         show(&compare::compare([&names[0], &names[1]], [&a, &b]));
         Ok(())
+    }
+}
+
+/// Not `-`, which would be a file of that name: only `--json` can go to stdout.
+fn parse_file(text: &str) -> Result<PathBuf, String> {
+    match text {
+        STDOUT => Err("it goes to a file; only --json can go to stdout".to_owned()),
+        path => Ok(PathBuf::from(path)),
     }
 }
 

@@ -16,7 +16,7 @@ use std::time::Duration;
 /// `reactor connect`.
 #[derive(Debug, Args)]
 pub struct ConnectArgs {
-    /// The server: HOST:PORT, [V6]:PORT, a port on this host, or a host.
+    /// The server: HOST:PORT, [V6]:PORT, a port on this host, or a host
     /// [default: 127.0.0.1:65432].
     #[arg(value_name = "ADDR", default_value = DEFAULT, hide_default_value = true)]
     server: String,
@@ -35,14 +35,15 @@ pub struct ConnectArgs {
     /// What the end of stdin means.
     #[arg(long, value_enum, default_value_t = EofArg::HalfClose, conflicts_with = "probing")]
     eof: EofArg,
-    /// How long each address of the server has to answer [default: 10s].
+    /// How long one waits for each address of the server to answer [default: 10s].
     #[arg(long, value_name = "TIME", value_parser = parse_timeout, conflicts_with = "udp")]
     connect_timeout: Option<Duration>,
-    /// The local address to connect from: an IP address, with or without a port.
+    /// The local address to connect from: an IP address, with or without a port
+    /// [default: as the system chooses].
     #[arg(long, value_name = "ADDR", value_parser = parse_local, conflicts_with = "udp")]
     bind: Option<SocketAddr>,
     /// Connect again when the link is lost or cannot be made; give up after ROUNDS rounds of the
-    /// server's addresses [default: never].
+    /// server's addresses, typed with = [default: never; without ROUNDS: again for ever].
     #[arg(
         long,
         value_name = "ROUNDS",
@@ -52,11 +53,11 @@ pub struct ConnectArgs {
         conflicts_with = "probing"
     )]
     reconnect: Option<Option<u32>>,
-    /// Append what is shown and what is said to this file.
+    /// Append what is shown and what is said to FILE [default: none].
     #[arg(long, value_name = "FILE", conflicts_with = "probing")]
     transcript: Option<PathBuf>,
     /// Say the first line of FILE first, to a server that asks for a secret. One that does not would
-    /// pass it on.
+    /// pass it on [default: none].
     #[arg(long, value_name = "FILE", conflicts_with = "udp")]
     secret_file: Option<PathBuf>,
     /// Put the time of the day in front of each line that is shown.

@@ -5,20 +5,26 @@ mod admission;
 mod bench;
 mod bench_output;
 mod connect;
+mod environment;
+mod examples;
+mod layout;
+mod pages;
 mod probe;
 mod serve;
 mod service;
+mod units;
 
 use crate::address::{Address, Family, Transport, Use};
 use crate::terminal::paint::{self, Choice};
 use crate::wire::Protocol;
 pub use bench::{Bench, BenchArgs, Writer};
-use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 pub use connect::ConnectArgs;
+pub use pages::{CompletionsArgs, ManArgs};
 pub use serve::ServeArgs;
 pub use service::LogFormat;
 use std::net::SocketAddr;
-use std::time::Duration;
+use units::{Size, parse_duration};
 
 /// TCP stream chat and UDP echo in one process, on one poll loop.
 #[derive(Debug, Parser)]
@@ -65,6 +71,19 @@ pub struct Look {
 }
 
 impl Cli {
+    /// What was typed, with what the environment says besides. Where what was typed makes no sense,
+    /// and for `--help` and `--version`, it prints and ends the program, as clap does it.
+    pub fn read() -> Result<Self, Error> {
+        let typed: Vec<_> = std::env::args_os().collect();
+        let matches = environment::parse(&Self::tree(), &typed)?;
+        Ok(Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()))
+    }
+
+    /// All commands and flags, as help shows them.
+    fn tree() -> clap::Command {
+        layout::laid_out(Self::command())
+    }
+
     /// What stdin and stdout can do, by what they are (terminals, in this order) and the environment.
     pub fn look(&self, (stdin, stdout): (bool, bool)) -> Look {
         let var = |name: &str| std::env::var(name).ok();
@@ -86,10 +105,14 @@ impl Cli {
 pub enum Command {
     /// Serve TCP chat and UDP echo.
     Serve(ServeArgs),
-    /// Be a peer of such a server.
+    /// Connect to a server: talk in a chat, pass lines on, or send datagrams.
     Connect(ConnectArgs),
-    /// Measure such a server: its own child, or any line server.
+    /// Measure a server: one that it starts itself, or any that passes lines on or echoes.
     Bench(BenchArgs),
+    /// Print a script that completes this command line in a shell.
+    Completions(CompletionsArgs),
+    /// Print a manual page, or write all of them.
+    Man(ManArgs),
 }
 
 /// Which addresses a name may become.
@@ -172,10 +195,4 @@ fn resolve(
     let address: Address = text.parse().map_err(|error| Error::Usage(format!("{error}")))?;
     let resolved = address.resolve(family, transport, usage);
     resolved.map_err(|error| Error::Failed(format!("{error}")))
-}
-
-/// `1m30s`, `500ms`: one line of an error otherwise.
-fn parse_duration(text: &str) -> Result<Duration, String> {
-    let signed: jiff::SignedDuration = text.parse().map_err(|error| format!("{error}"))?;
-    Duration::try_from(signed).map_err(|_| "a time cannot be negative".to_owned())
 }

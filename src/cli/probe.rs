@@ -1,11 +1,10 @@
 //! The flags of `reactor connect --udp` and `--count`: probes that are counted and clocked.
 
-use super::{Error, parse_duration};
+use super::{Error, Size, parse_duration};
 use crate::connect::{ChatPingOptions, JsonTo, PING_LENS, PingOptions, ProbeOptions};
 use crate::os::interfaces::is_broadcast;
 use crate::os::udp::Multicast;
 use crate::probes::Audience;
-use bytesize::ByteSize;
 use clap::{ArgGroup, Args, value_parser};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -27,19 +26,21 @@ pub(super) struct ProbeArgs {
     /// Ctrl-C.
     #[arg(long, value_name = "N")]
     count: Option<u64>,
-    /// With --count: the time between two of them; 0s: as fast as they are answered.
+    /// With --count: the time from one to the next; 0s: as fast as they are answered.
     #[arg(long, value_name = "TIME", value_parser = parse_duration, requires = "count")]
     #[arg(default_value = "1s")]
     interval: Duration,
-    /// With --udp --count: bytes in each datagram.
-    #[arg(long, value_name = "BYTES", requires_all = ["count", "udp"])]
-    #[arg(default_value_t = ByteSize::b(56))]
-    size: ByteSize,
-    /// With --count: the figures as JSON, in FILE or as the only thing on stdout.
+    /// With --udp --count: length of each datagram.
+    #[arg(long, value_name = "SIZE", requires_all = ["count", "udp"])]
+    #[arg(default_value_t = Size::bytes(56))]
+    size: Size,
+    /// With --count: the figures as JSON, in FILE (typed with =, for the next word may be the
+    /// server) or as the only thing on stdout.
     #[arg(long, value_name = "FILE", requires = "count", require_equals = true)]
     #[arg(num_args = 0..=1)]
     json: Option<Option<PathBuf>>,
-    /// An address of the interface that IPv4 multicast leaves by; of IPv6 write [GROUP%ZONE].
+    /// An address of the interface that IPv4 multicast leaves by; of IPv6 write [GROUP%ZONE]
+    /// [default: as the system chooses].
     #[arg(long, value_name = "ADDR", requires = "udp")]
     interface: Option<Ipv4Addr>,
     /// How many hops multicast may go [default: 1, this network alone].

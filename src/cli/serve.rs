@@ -2,7 +2,7 @@
 
 use super::admission::AdmissionArgs;
 use super::service::{ServiceArgs, replaced};
-use super::{DEFAULT, Error, FamilyArgs, Look, ProtocolArg, parse_duration, resolve};
+use super::{DEFAULT, Error, FamilyArgs, Look, ProtocolArg, Size, parse_duration, resolve};
 use crate::address::{Group, GroupError, Transport, Use};
 use crate::echo;
 use crate::handler::FOR_EVER;
@@ -11,7 +11,6 @@ use crate::os::interfaces;
 use crate::reactor::Spin;
 use crate::serve::{self, ConsoleMode, FloodLimits, Rules, Slow};
 use crate::wire::{LINE_LEN_MAX, Protocol};
-use bytesize::ByteSize;
 use clap::{Args, ValueEnum, value_parser};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -32,10 +31,11 @@ const USER_TIMEOUT_MOST: Duration = Duration::from_secs(24 * 3600);
 /// `reactor serve`.
 #[derive(Debug, Args)]
 pub struct ServeArgs {
-    /// Serve chat over TCP at ADDR; may be repeated. Without --tcp and --udp: both.
+    /// Serve chat over TCP at ADDR; may be repeated. Without --tcp and --udp: both [default for ADDR:
+    /// 127.0.0.1:65432].
     #[arg(long, value_name = "ADDR", num_args = 0..=1, default_missing_value = DEFAULT)]
     tcp: Vec<String>,
-    /// Answer datagrams at ADDR; may be repeated.
+    /// Answer datagrams at ADDR; may be repeated [default for ADDR: 127.0.0.1:65432].
     #[arg(long, value_name = "ADDR", num_args = 0..=1, default_missing_value = DEFAULT)]
     udp: Vec<String>,
     /// Answer datagrams from source ports below 1024 too: many services there answer in turn.
@@ -46,11 +46,12 @@ pub struct ServeArgs {
     #[arg(long, value_name = "N", default_value_t = echo::RATE)]
     #[arg(value_parser = value_parser!(u32).range(..=UDP_RATE_MAX))]
     udp_rate: u32,
-    /// Answers at once to a prefix that was silent.
+    /// Answers at once to such a prefix after a silence.
     #[arg(long, value_name = "N", default_value_t = echo::BURST)]
     #[arg(value_parser = value_parser!(u32).range(1..=UDP_RATE_MAX))]
     udp_burst: u32,
-    /// Join a multicast group, and answer what is sent to it; may be repeated.
+    /// Join a multicast group, and answer what is sent to it; may be repeated [default:
+    /// none].
     #[arg(long, value_name = "GROUP[%IFACE]")]
     udp_group: Vec<String>,
     /// Answer what is sent to a broadcast address.
@@ -60,8 +61,8 @@ pub struct ServeArgs {
     #[arg(long, value_enum, default_value_t = ProtocolArg::Chat)]
     protocol: ProtocolArg,
     /// Longest line; a longer one ends its sender's connection.
-    #[arg(long, value_name = "BYTES", default_value_t = ByteSize::b(LINE_LEN_MAX as u64))]
-    line_max: ByteSize,
+    #[arg(long, value_name = "SIZE", default_value_t = Size::bytes(LINE_LEN_MAX as u64))]
+    line_max: Size,
     /// What is done for readers slower than their room [default: skip in chat, else disconnect].
     #[arg(long, value_enum)]
     slow: Option<SlowArg>,
@@ -79,15 +80,15 @@ pub struct ServeArgs {
     stop_timeout: Duration,
     #[command(flatten)]
     flood: FloodArgs,
-    /// Log of each room, at least four of the longest messages.
-    #[arg(long, value_name = "BYTES", default_value_t = ByteSize::b(serve::LOG_BYTES as u64))]
-    log_bytes: ByteSize,
+    /// The log of each room, from which slow readers and newcomers read: at least four of the longest messages.
+    #[arg(long, value_name = "SIZE", default_value_t = Size::bytes(serve::LOG_BYTES as u64))]
+    log_bytes: Size,
     /// What all peers' buffers may hold together, the rooms' logs apart; past it one is closed.
-    #[arg(long, value_name = "BYTES", default_value_t = ByteSize::b(serve::BUFFERS_TOTAL as u64))]
-    buffers_total: ByteSize,
+    #[arg(long, value_name = "SIZE", default_value_t = Size::bytes(serve::BUFFERS_TOTAL as u64))]
+    buffers_total: Size,
     /// SO_SNDBUF of each connection, which Linux doubles; 0 leaves it to the system.
-    #[arg(long, value_name = "BYTES", default_value_t = ByteSize::b(serve::SEND_BUFFER as u64))]
-    send_buffer: ByteSize,
+    #[arg(long, value_name = "SIZE", default_value_t = Size::bytes(serve::SEND_BUFFER as u64))]
+    send_buffer: Size,
     /// Rooms at once.
     #[arg(long, value_name = "N", default_value_t = 64)]
     #[arg(value_parser = value_parser!(u16).range(1..))]
@@ -95,7 +96,8 @@ pub struct ServeArgs {
     /// Messages that a newcomer to a room gets (chat); 0 for none.
     #[arg(long, value_name = "N", default_value_t = 20)]
     history: u32,
-    /// Look for TIME (or `auto`: after traffic) before sleeping: shorter round trips, a busy core.
+    /// Look for TIME (or `auto`: after traffic) before sleeping: shorter round trips, a busy core
+    /// [default: 0s].
     #[arg(long, value_name = "TIME|auto", value_parser = parse_spin)]
     spin: Option<Spin>,
     /// Let what came in wait up to TIME for more of its kind: fewer sends, longer latency.
@@ -118,17 +120,17 @@ struct FloodArgs {
     /// Messages a second that one peer may say before it is read more slowly; 0 for no limit.
     #[arg(long, value_name = "N", default_value_t = FloodLimits::default().messages_rate)]
     messages_rate: u32,
-    /// Messages at once, after a silence.
+    /// Messages that it may say at once after a silence.
     #[arg(long, value_name = "N", default_value_t = FloodLimits::default().messages_burst)]
     #[arg(value_parser = value_parser!(u32).range(1..))]
     messages_burst: u32,
     /// Bytes a second that one peer may say; 0 for no limit.
-    #[arg(long, value_name = "BYTES", default_value_t = ByteSize::b(FloodLimits::default().bytes_rate))]
-    bytes_rate: ByteSize,
-    /// Bytes at once, after a silence.
-    #[arg(long, value_name = "BYTES", default_value_t = ByteSize::b(FloodLimits::default().bytes_burst))]
-    bytes_burst: ByteSize,
-    /// These limits are for peers of this host too.
+    #[arg(long, value_name = "SIZE", default_value_t = Size::bytes(FloodLimits::default().bytes_rate))]
+    bytes_rate: Size,
+    /// Bytes that it may say at once after a silence.
+    #[arg(long, value_name = "SIZE", default_value_t = Size::bytes(FloodLimits::default().bytes_burst))]
+    bytes_burst: Size,
+    /// These limits are for peers of this host too [default: only for others].
     #[arg(long)]
     flood_loopback: bool,
 }
@@ -166,7 +168,7 @@ impl ServeArgs {
         let bytes = self.send_buffer.as_u64();
         // setsockopt takes a C int, and the kernel doubles it.
         let send_buffer = usize::try_from(bytes).ok().filter(|&bytes| bytes <= SEND_BUFFER_MAX);
-        let most = ByteSize::b(SEND_BUFFER_MAX as u64);
+        let most = Size::bytes(SEND_BUFFER_MAX as u64);
         send_buffer.ok_or_else(|| {
             Error::Usage(format!("--send-buffer {}: at most {most}", self.send_buffer))
         })

@@ -53,7 +53,13 @@ pub(in crate::bench) fn flags(protocol: Protocol) -> Vec<&'static str> {
 impl ServerChild {
     /// Starts it and waits until it listens.
     pub(super) fn start(protocol: Protocol) -> io::Result<Self> {
-        let mut child = Command::new(std::env::current_exe()?)
+        let mut command = Command::new(std::env::current_exe()?);
+        // What is measured has the flags above and the defaults, whatever is set for other servers.
+        let variables = std::env::vars_os().map(|(name, _)| name);
+        for name in variables.filter(|name| name.as_encoded_bytes().starts_with(b"REACTOR_")) {
+            command.env_remove(name);
+        }
+        let mut child = command
             .args(flags(protocol))
             .env_remove("RUST_LOG") // a log in the measured process would be measured
             .stdin(Stdio::piped())
