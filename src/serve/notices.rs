@@ -12,6 +12,12 @@ use std::time::{Duration, Instant};
 /// not keep the service manager busy. What could not be sent is tried again after as long.
 const STATUS_EVERY: Duration = Duration::from_secs(1);
 
+/// The least time between two signs of life: the poll waits whole milliseconds.
+const WATCHDOG_MIN: Duration = Duration::from_millis(1);
+
+/// Peers, rooms, and whether nobody new comes in.
+type Counts = (usize, usize, bool);
+
 /// What a service manager wants of us.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Managed {
@@ -24,8 +30,8 @@ pub struct Managed {
 pub(super) struct Notices {
     /// Twice as often as it must hear of us, and when next.
     watchdog: Option<(Duration, Instant)>,
-    /// Peers and rooms, as they were told last, and when that was.
-    told: (usize, usize),
+    /// As they were told last, and when that was.
+    told: Counts,
     told_at: Instant,
     /// What its queue had no room for, and when to try again.
     owed: Option<(Notice, Instant)>,
@@ -33,12 +39,12 @@ pub(super) struct Notices {
 
 impl Notices {
     fn new(managed: Managed, now: Instant) -> Self {
-        let watchdog = managed.watchdog.map(|within| (within / 2, now));
-        Notices { watchdog, told: (0, 0), told_at: now, owed: None }
+        let watchdog = managed.watchdog.map(|within| ((within / 2).max(WATCHDOG_MIN), now));
+        Notices { watchdog, told: (0, 0, false), told_at: now, owed: None }
     }
 
     /// The nearest moment at which something is to be told; `counts` are those of now.
-    fn next_deadline(&self, counts: (usize, usize)) -> Option<Instant> {
+    fn next_deadline(&self, counts: Counts) -> Option<Instant> {
         let status = (counts != self.told).then_some(self.told_at + STATUS_EVERY);
         let owed = self.owed.as_ref().map(|&(_, at)| at);
         let watchdog = self.watchdog.map(|(_, at)| at);
@@ -117,24 +123,30 @@ impl Server {
                 log::warn!("service manager: {error}; it is told nothing more");
                 self.notices = None;
             }
-            Ok(()) => {}
+            // What was said since says more, and nothing follows the last word.
+            Ok(()) => {
+                let last = matches!(notice, Notice::Stopping(_));
+                let status = matches!(notices.owed, Some((Notice::Status(_), _)));
+                if last || (status && notice != Notice::Watchdog) {
+                    notices.owed = None;
+                }
+            }
         }
     }
 
-    /// Peers and rooms.
-    fn counts(&self) -> (usize, usize) {
-        (self.gate.connections(), self.chat.rooms_open())
+    fn counts(&self) -> Counts {
+        (self.gate.connections(), self.chat.rooms_open(), self.draining)
     }
 
     /// `3 peers in 2 rooms`.
     fn status_words(&self) -> String {
         let plural = |count: usize| if count == 1 { "" } else { "s" };
-        let (peers, rooms) = self.counts();
+        let (peers, rooms, draining) = self.counts();
         let mut words = format!("{peers} peer{}", plural(peers));
         if self.protocol == Protocol::Chat {
             words.push_str(&format!(" in {rooms} room{}", plural(rooms)));
         }
-        if self.draining {
+        if draining {
             words.push_str("; draining");
         }
         words

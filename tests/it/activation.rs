@@ -94,3 +94,25 @@ fn descriptors_that_are_meant_for_another_process_are_left_alone() {
     let server = Program::spawn(serve);
     Peer::join(server.tcp());
 }
+
+#[test]
+fn systemds_own_tool_starts_it_when_somebody_connects() {
+    if Command::new("systemd-socket-activate").arg("--version").output().is_err() {
+        crate::support::skip("no systemd-socket-activate");
+        return;
+    }
+    // An address that nothing else here uses: the port is still free when the tool binds it.
+    let at = TcpListener::bind("127.0.77.1:0").unwrap().local_addr().unwrap();
+    let mut tool = Command::new("systemd-socket-activate");
+    tool.args(["-l", &at.to_string(), env!("CARGO_BIN_EXE_reactor"), "serve", "--console", "off"]);
+    tool.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut server = Program::spawn(tool);
+    server.err.wait_for("Listening on");
+    let mut peer = Peer::join(at);
+    crate::support::hear_pong(&mut peer);
+    assert_eq!(server.tcp(), at);
+    server.signal(Signal::TERM); // the tool has become the server
+    peer.expect_line("* the server is stopping");
+    drop(peer);
+    assert_eq!(server.exit(), 0);
+}
