@@ -328,6 +328,17 @@ pub struct Datagram<'a> {
     pub bytes: &'a [u8],
 }
 
+/// One datagram of the Unix domain as it came in. recvfrom(2), unix(7).
+#[derive(Clone, Copy, Debug)]
+pub struct UnixDatagram<'a> {
+    /// Which socket, in the order of `reactor::Reactor::bind_unix`.
+    pub socket: usize,
+    /// The sender, who may have no name.
+    pub from: &'a UnixAddress,
+    /// Whole; 2 MiB at most.
+    pub bytes: &'a [u8],
+}
+
 /// The runs of bytes that one vectored send will offer. At most [`SLICES_MAX`] runs.
 pub struct Slices<'a> {
     runs: [IoSlice<'a>; SLICES_MAX],
@@ -417,6 +428,11 @@ pub trait Handler {
 
     /// read: a datagram. The answer goes back to its sender from the address that was hit.
     fn datagram<'a>(&'a mut self, datagram: Datagram<'a>, now: Instant) -> Option<&'a [u8]>;
+
+    /// read: a datagram of the Unix domain. The answer goes back to its sender, who must have a name.
+    fn unix_datagram<'a>(&'a mut self, _datagram: UnixDatagram<'a>) -> Option<&'a [u8]> {
+        None
+    }
 
     /// note: a signal was caught; several of one kind may be told as one.
     fn signalled(&mut self, signal: Signal, now: Instant);

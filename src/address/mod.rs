@@ -13,10 +13,12 @@
 mod group;
 mod parse;
 mod resolve;
+mod unix;
 
 pub use group::{Group, GroupError};
 pub use parse::{AddressError, Malformed};
 pub use resolve::{ResolveError, Unresolved};
+pub use unix::{UnixError, unix_address, with_prefix};
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};

@@ -10,12 +10,11 @@ use super::load::dials::Dials;
 use super::options::Length;
 use super::server::turns_away;
 use crate::handler::{
-    Action, CloseReason, Datagram, Handler, Origin, PeerId, Signal, Slices, Taken,
+    Action, CloseReason, Datagram, Endpoint, Handler, Origin, PeerId, Signal, Slices, Taken,
 };
 use crate::stats::Stats;
 use hdrhistogram::Histogram;
 use std::collections::{BTreeMap, VecDeque};
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 /// A connection that the server has not ended by then has failed.
@@ -64,7 +63,7 @@ pub(super) struct Churn {
 
 impl Churn {
     pub(super) fn new(
-        to: SocketAddr,
+        to: Endpoint,
         window: usize,
         (warmup, length): (Duration, Length),
         now: Instant,
@@ -114,7 +113,7 @@ impl Churn {
         // A server that refuses everybody is no measurement, and no reason to go on.
         if self.done == 0 && self.failed.values().sum::<u64>() > self.window as u64 {
             let why = self.failed.keys().next().cloned().unwrap_or_default();
-            self.failure = Some(Failure::Told(format!("tcp {}: {why}", self.dials.to)));
+            self.failure = Some(Failure::Told(format!("{}: {why}", self.dials.place())));
         }
     }
 
@@ -275,7 +274,7 @@ mod tests {
 
     fn churn(window: usize) -> Churn {
         let load = (Duration::ZERO, Length::Time(Duration::from_secs(1)));
-        Churn::new("127.0.0.1:7".parse().unwrap(), window, load, Instant::now())
+        Churn::new(Endpoint::Ip("127.0.0.1:7".parse().unwrap()), window, load, Instant::now())
     }
 
     #[test]

@@ -18,7 +18,7 @@ impl<O: Os> Bench<'_, O> {
     ) -> Result<Draft, Broken> {
         let before = self.look();
         let now = self.now();
-        let mut churn = Churn::new(self.server.to, window, time, now);
+        let mut churn = Churn::new(self.server.to.clone(), window, time, now);
         let looks = self.measure(&mut churn)?;
         let used = Used::between(looks);
         let mut draft = Draft::default();

@@ -3,10 +3,10 @@
 use super::options::{Length, Load, Options, Scenario};
 use super::report::model::Machine;
 use super::server;
+use crate::handler::Endpoint;
 use crate::os::clock;
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::SocketAddr;
 
 /// This machine, now.
 pub(super) fn machine(scenario: &Scenario) -> Machine {
@@ -32,8 +32,8 @@ fn first_line(path: &str) -> String {
 }
 
 /// The server's command line where it is our own, else its address.
-pub(super) fn server_of(options: &Options, to: SocketAddr) -> String {
-    match options.server {
+pub(super) fn server_of(options: &Options, to: &Endpoint) -> String {
+    match &options.server {
         Some(_) => to.to_string(),
         None => format!("reactor {}", server::flags(options.protocol).join(" ")),
     }

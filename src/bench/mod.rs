@@ -81,7 +81,7 @@ fn run_once<O: Os>(
         let pid = options.pid.unwrap_or_default();
         return Err(Error::Broken(format!("--pid {pid}: nothing to see in /proc")).into());
     }
-    let to = server.to;
+    let to = server.to.clone();
     let machine = machine::machine(&options.scenario);
     let run = new_run(options);
     let mut bench = Bench::new(reactor, server, told);
@@ -113,7 +113,7 @@ fn run_once<O: Os>(
         scenario: options.scenario.word().to_owned(),
         command: options.command.clone(),
         machine,
-        server: machine::server_of(options, to),
+        server: machine::server_of(options, &to),
         settings: machine::settings(options),
         figures,
         curves,

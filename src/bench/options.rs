@@ -1,11 +1,10 @@
 //! What a bench is asked for, and the ways in which it cannot be had. Pure.
 
 use super::report::model::Report;
-use crate::handler::Signal;
+use crate::handler::{Endpoint, Signal};
 use crate::wire::Protocol;
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 /// Publishers at most: the number after the last is the probes'.
@@ -111,7 +110,7 @@ pub struct Options {
     /// What to measure.
     pub scenario: Scenario,
     /// Somebody else's server; None: we start our own.
-    pub server: Option<SocketAddr>,
+    pub server: Option<Endpoint>,
     /// The process of somebody else's server, to look at.
     pub pid: Option<u32>,
     /// What the server makes of a message.

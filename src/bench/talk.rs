@@ -44,7 +44,7 @@ impl<O: Os> Bench<'_, O> {
         let readers = who.publishers + who.subscribers - who.overlap;
         let before = self.look();
         let now = self.now();
-        let mut crowd = Crowd::new(self.server.to, who, readers + stalled, run, now);
+        let mut crowd = Crowd::new(self.server.to.clone(), who, readers + stalled, run, now);
         let took = self.gather(&mut crowd, readers + stalled)?;
         let gathered = self.look();
         let mut draft = if options.ramp {
@@ -91,7 +91,7 @@ impl<O: Os> Bench<'_, O> {
         let first = IDLE_FIRST.min(peers / 2);
         let who = Who { subscribers: peers, publishers: 1, overlap: 0, answering: false };
         let now = self.now();
-        let mut crowd = Crowd::new(self.server.to, who, 1 + peers, run, now);
+        let mut crowd = Crowd::new(self.server.to.clone(), who, 1 + peers, run, now);
         let mut took = self.gather(&mut crowd, 1 + first)?;
         let few = self.look();
         took += self.gather(&mut crowd, 1 + peers)?;

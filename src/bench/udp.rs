@@ -56,7 +56,7 @@ impl<O: Os> Bench<'_, O> {
 
     /// Sockets cannot be given back to the loop: a repeat takes those that are there.
     fn bind(&mut self, clients: usize) -> Result<Vec<SocketAddr>, Broken> {
-        let any: SocketAddr = if self.server.to.is_ipv4() {
+        let any: SocketAddr = if self.server.ip().is_ipv4() {
             (Ipv4Addr::UNSPECIFIED, 0).into()
         } else {
             (Ipv6Addr::UNSPECIFIED, 0).into()
@@ -77,12 +77,12 @@ impl<O: Os> Bench<'_, O> {
     ) -> Result<Draft, Broken> {
         // A step of a ramp must not take the late echoes of the one before it for its own.
         let run = super::new_run(options);
-        let ports = [ports_of(&[self.server.to]), ports_of(own)];
+        let ports = [ports_of(&[self.server.ip()]), ports_of(own)];
         let before = self.counters(&ports);
         let memory = self.look();
         let now = self.now();
         let mut handler =
-            Clients::new(self.server.to, [0, own.len()], run, load, [now + LEAD, now]);
+            Clients::new(self.server.ip(), [0, own.len()], run, load, [now + LEAD, now]);
         let looks = self.measure(&mut handler)?;
         let after = self.counters(&ports);
         let (measure, jitter) = handler.measured();

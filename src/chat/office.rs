@@ -23,6 +23,16 @@ impl Chat {
         self.get(peer).map(|state| self.rooms.get(state.room).name.to_string())
     }
 
+    /// Who is in a room, or in that of `peer`.
+    pub fn members_of(&self, peer: PeerId, room: Option<&str>) -> Vec<PeerId> {
+        let index = match room {
+            None => self.get(peer).map(|state| state.room),
+            Some(name) => self.rooms.find(name),
+        };
+        let members = index.map(|index| &self.rooms.get(index).members[..]).unwrap_or_default();
+        members.iter().filter_map(|&slot| self.id_of(slot)).collect()
+    }
+
     /// Mutes a peer, or lets it speak again; says whether it is muted now.
     pub fn mute(&mut self, peer: PeerId) -> bool {
         let Some(state) = self.get_mut(peer) else { return false };

@@ -129,8 +129,8 @@ impl Chat {
             return self.tell(peer, format_args!("there is no {room}: /rooms lists them"));
         };
         let room = self.rooms.get(index);
-        let ids: Vec<PeerId> = room.members.iter().filter_map(|&slot| self.id_of(slot)).collect();
         let (name, members) = (room.name.clone(), Members(room.members.len()));
+        let ids = self.members_of(peer, Some(&name));
         let list = listed(ids.iter().map(|&id| self.name_of(id)));
         self.tell(peer, format_args!("{name}, {members}: {list}"));
     }

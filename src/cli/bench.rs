@@ -1,9 +1,10 @@
 //! `reactor bench` on the command line.
 
 use super::bench_output::{CompareArgs, OutputArgs};
-use super::{Error, FamilyArgs, ProtocolArg, Size, parse_duration, resolve};
+use super::{Error, FamilyArgs, ProtocolArg, Size, parse_duration, resolve, stream_to};
 use crate::address::{Transport, Use};
 use crate::bench::{self, Length, Load, Scenario, Slo};
+use crate::handler::Endpoint;
 use crate::wire::{LINE_LEN_MAX, Protocol};
 use clap::{Args, Subcommand, value_parser};
 use std::ops::RangeInclusive;
@@ -265,7 +266,12 @@ impl BenchArgs {
         };
         let family = target.family.family();
         let server = match &target.server {
-            Some(text) => resolve(text, family, transport, Use::Connect)?.first().copied(),
+            Some(text) if transport == Transport::Tcp => {
+                stream_to(text, family)?.into_iter().next()
+            }
+            Some(text) => resolve(text, family, transport, Use::Connect)?
+                .first()
+                .map(|&to| Endpoint::from(to)),
             None => None,
         };
         let options = bench::Options {

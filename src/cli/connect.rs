@@ -1,10 +1,10 @@
 //! `reactor connect` on the command line.
 
 use super::probe::ProbeArgs;
-use super::{DEFAULT, Error, FamilyArgs, Look, ProtocolArg, parse_duration, resolve};
+use super::{DEFAULT, Error, FamilyArgs, Look, ProtocolArg, parse_duration, resolve, stream_to};
 use crate::address::{Transport, Use};
 use crate::connect::{self, CONNECT_TIMEOUT, Eof, Reconnect};
-use crate::handler::FOR_EVER;
+use crate::handler::{Endpoint, FOR_EVER};
 use crate::os::clock::local_time;
 use crate::os::mio::Settings;
 use clap::{Args, ValueEnum};
@@ -16,7 +16,7 @@ use std::time::Duration;
 /// `reactor connect`.
 #[derive(Debug, Args)]
 pub struct ConnectArgs {
-    /// The server: HOST:PORT, [V6]:PORT, a port on this host, or a host
+    /// The server: HOST:PORT, [V6]:PORT, a port on this host, a host, or unix:PATH
     /// [default: 127.0.0.1:65432].
     #[arg(value_name = "ADDR", default_value = DEFAULT, hide_default_value = true)]
     server: String,
@@ -98,8 +98,13 @@ fn parse_local(text: &str) -> Result<SocketAddr, String> {
 impl ConnectArgs {
     /// Resolves the server's address; may block on a name server.
     pub fn options(&self, look: Look) -> Result<connect::Options, Error> {
-        let transport = if self.udp { Transport::Udp } else { Transport::Tcp };
-        let addresses = resolve(&self.server, self.family.family(), transport, Use::Connect)?;
+        let family = self.family.family();
+        let addresses = if self.udp {
+            let addresses = resolve(&self.server, family, Transport::Udp, Use::Connect)?;
+            addresses.into_iter().map(Endpoint::from).collect()
+        } else {
+            stream_to(&self.server, family)?
+        };
         if let Some(name) = &self.name {
             if self.udp || !matches!(self.protocol, ProtocolArg::Chat) {
                 return Err(Error::Usage("--name: only the chat has names".to_owned()));
@@ -119,7 +124,10 @@ impl ConnectArgs {
             return Err(Error::Usage("--count: without --udp it asks a chat".to_owned()));
         }
         let chat_pings = if self.udp { None } else { self.probe.chat_options()? };
-        let udp = if self.udp { Some(self.probe.options(addresses[0])?) } else { None };
+        let udp = match addresses[0].ip() {
+            Some(to) if self.udp => Some(self.probe.options(to)?),
+            _ => None,
+        };
         Ok(connect::Options {
             server: typed.unwrap_or_else(|| addresses[0].to_string()),
             name: self.name.clone(),
@@ -148,19 +156,20 @@ impl ConnectArgs {
 
     /// What holds for its sockets.
     pub fn settings(&self, options: &connect::Options) -> Settings {
-        Settings { multicast: self.probe.multicast(options.addresses[0]), ..Settings::default() }
+        let multicast = options.addresses[0].ip().map(|to| self.probe.multicast(to));
+        Settings { multicast: multicast.unwrap_or_default(), ..Settings::default() }
     }
 }
 
 /// The addresses that a socket bound to `bind` can connect to: those of its family.
 fn reachable(
     server: &str,
-    addresses: Vec<SocketAddr>,
+    addresses: Vec<Endpoint>,
     bind: SocketAddr,
-) -> Result<Vec<SocketAddr>, Error> {
+) -> Result<Vec<Endpoint>, Error> {
     let family = if bind.is_ipv4() { "IPv4" } else { "IPv6" };
-    let (reachable, others): (Vec<_>, Vec<_>) =
-        addresses.into_iter().partition(|address| address.is_ipv4() == bind.is_ipv4());
+    let fits = |at: &Endpoint| at.ip().is_some_and(|at| at.is_ipv4() == bind.is_ipv4());
+    let (reachable, others): (Vec<_>, Vec<_>) = addresses.into_iter().partition(fits);
     if reachable.is_empty() {
         let bind = bind.ip();
         let line = format!("--bind {bind}: the server has no {family} address");

@@ -9,7 +9,7 @@ use clap::{Arg, Command, ValueHint};
 type Group = (&'static str, &'static [&'static str], &'static [&'static str]);
 
 const SERVE: &[Group] = &[
-    ("Addresses", &["tcp", "udp"], &["ipv4", "ipv6"]),
+    ("Addresses", &["tcp", "udp", "unix"], &["unix-dgram", "unix-mode", "ipv4", "ipv6"]),
     ("Chat", &["protocol", "console", "history"], &["rooms-max", "slow", "line-max", "log-bytes"]),
     (
         "Who may come in",

@@ -13,8 +13,10 @@ mod probe;
 mod serve;
 mod service;
 mod units;
+mod unix;
 
-use crate::address::{Address, Family, Transport, Use};
+use crate::address::{Address, Family, Transport, Use, with_prefix};
+use crate::handler::Endpoint;
 use crate::terminal::paint::{self, Choice};
 use crate::wire::Protocol;
 pub use bench::{Bench, BenchArgs, Writer};
@@ -192,7 +194,28 @@ fn resolve(
         Family::V6 => "[::1]:65432",
         Family::Any | Family::V4 => "127.0.0.1:65432",
     };
+    if let Some(unix) = with_prefix(text) {
+        return Err(Error::Usage(match (unix, usage, transport) {
+            (Err(error), ..) => format!("{text:?}: {error}"),
+            (Ok(_), Use::Serve, Transport::Tcp) => {
+                format!("--tcp {text:?}: that is a Unix socket; serve it with --unix")
+            }
+            (Ok(_), ..) => format!("{text:?}: that is a Unix socket, and this is about IP"),
+        }));
+    }
     let address: Address = text.parse().map_err(|error| Error::Usage(format!("{error}")))?;
     let resolved = address.resolve(family, transport, usage);
     resolved.map_err(|error| Error::Failed(format!("{error}")))
+}
+
+/// Where a stream is to be connected to: `unix:PATH`, or what [`resolve`] takes.
+fn stream_to(text: &str, family: Family) -> Result<Vec<Endpoint>, Error> {
+    match with_prefix(text) {
+        Some(Ok(unix)) => Ok(vec![unix.into()]),
+        Some(Err(error)) => Err(Error::Usage(format!("{text:?}: {error}"))),
+        None => {
+            let addresses = resolve(text, family, Transport::Tcp, Use::Connect)?;
+            Ok(addresses.into_iter().map(Endpoint::from).collect())
+        }
+    }
 }

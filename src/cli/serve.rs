@@ -1,7 +1,8 @@
 //! `reactor serve` on the command line.
 
 use super::admission::AdmissionArgs;
-use super::service::{ServiceArgs, replaced};
+use super::service::{ServiceArgs, instead};
+use super::unix::UnixArgs;
 use super::{DEFAULT, Error, FamilyArgs, Look, ProtocolArg, Size, parse_duration, resolve};
 use crate::address::{Group, GroupError, Transport, Use};
 use crate::echo;
@@ -31,8 +32,8 @@ const USER_TIMEOUT_MOST: Duration = Duration::from_secs(24 * 3600);
 /// `reactor serve`.
 #[derive(Debug, Args)]
 pub struct ServeArgs {
-    /// Serve chat over TCP at ADDR; may be repeated. Without --tcp and --udp: both [default for ADDR:
-    /// 127.0.0.1:65432].
+    /// Serve chat over TCP at ADDR; may be repeated. Without --tcp, --udp and --unix: both [default
+    /// for ADDR: 127.0.0.1:65432].
     #[arg(long, value_name = "ADDR", num_args = 0..=1, default_missing_value = DEFAULT)]
     tcp: Vec<String>,
     /// Answer datagrams at ADDR; may be repeated [default for ADDR: 127.0.0.1:65432].
@@ -106,6 +107,8 @@ pub struct ServeArgs {
     /// What stdin and stdout are for.
     #[arg(long, value_enum, default_value_t = ConsoleArg::Chat)]
     console: ConsoleArg,
+    #[command(flatten)]
+    unix: UnixArgs,
     #[command(flatten)]
     admission: AdmissionArgs,
     #[command(flatten)]
@@ -219,7 +222,8 @@ impl ServeArgs {
             return Err(Error::Usage("--spin and --gather: at most 1s".to_owned()));
         }
         let default = [DEFAULT.to_owned()];
-        let neither = self.tcp.is_empty() && self.udp.is_empty() && inherited.is_empty();
+        let neither = self.tcp.is_empty() && self.udp.is_empty() && !self.unix.any();
+        let neither = neither && inherited.is_empty();
         let (tcp, udp) =
             if neither { (&default[..], &default[..]) } else { (&*self.tcp, &*self.udp) };
         let family = self.family.family();
@@ -244,12 +248,11 @@ impl ServeArgs {
             (Some(SlowArg::Pause), _) => Slow::Pause,
         };
         Ok(serve::Options {
-            tcp: replaced("--tcp", inherited.ip(Kind::Stream), tcp, |tcp| {
-                all(tcp, Transport::Tcp)
-            })?,
-            udp: replaced("--udp", inherited.ip(Kind::Datagram), udp, |udp| {
+            tcp: instead("--tcp", inherited.ip(Kind::Stream), tcp, |tcp| all(tcp, Transport::Tcp))?,
+            udp: instead("--udp", inherited.ip(Kind::Datagram), udp, |udp| {
                 all(udp, Transport::Udp)
             })?,
+            unix: self.unix.options(inherited)?,
             echo: echo::Rules {
                 any_port: self.udp_any_port,
                 rate: self.udp_rate,

@@ -44,12 +44,12 @@ impl ServiceArgs {
     }
 }
 
-/// The sockets of one kind: those that the service manager has bound, or what was asked for.
-pub(super) fn replaced<A>(
+/// The sockets of one kind: those that the service manager has bound, or what a flag asks for.
+pub(super) fn instead<A, T>(
     flag: &str,
     inherited: Vec<A>,
-    asked: &[String],
-    resolve: impl FnOnce(&[String]) -> Result<Vec<A>, Error>,
+    asked: &[T],
+    resolve: impl FnOnce(&[T]) -> Result<Vec<A>, Error>,
 ) -> Result<Vec<A>, Error> {
     if inherited.is_empty() {
         return resolve(asked);

@@ -16,6 +16,7 @@ use crate::stats::Stats;
 use crate::terminal::Kind;
 use crate::wire::{self, LINE_LEN_MAX, Lines, Refused};
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 /// Bytes of one `/ping` with its newline: the word has sixteen and ten digits.
@@ -157,6 +158,12 @@ impl ChatPings {
         self.actions.push_back(Action::Stop { within });
     }
 
+    /// Who answers, for the account, which tells hosts apart by their addresses: here is one alone,
+    /// and at a Unix socket it has none.
+    fn host(&self) -> SocketAddr {
+        self.link.address().ip().unwrap_or(([0, 0, 0, 0], 0).into())
+    }
+
     fn hear(&mut self, line: &[u8], now: Instant) {
         let Ok(line) = std::str::from_utf8(line) else { return };
         if !self.greeted {
@@ -168,7 +175,7 @@ impl ChatPings {
         }
         let word = line.strip_prefix("* pong: ");
         let Some(sequence) = word.and_then(|word| self.sequence(word)) else { return };
-        let verdict = self.account.received(sequence, self.link.address(), now);
+        let verdict = self.account.received(sequence, self.host(), now);
         let (rtt, odd) = match verdict {
             Verdict::Answer { rtt, reordered: false, .. } => (rtt, ""),
             Verdict::Answer { rtt, reordered: true, .. } => (rtt, " (out of order)"),

@@ -2,7 +2,7 @@
 //! It holds no socket: it answers with dials to be made and lines to be told.
 
 use super::backoff::{Backoff, WAIT_MAX};
-use crate::handler::{Action, Call, CloseReason, PeerId};
+use crate::handler::{Action, Call, CloseReason, Endpoint, PeerId};
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -38,7 +38,7 @@ pub(super) struct Link {
     /// As it was typed.
     server: String,
     /// At least one.
-    addresses: Vec<SocketAddr>,
+    addresses: Vec<Endpoint>,
     /// Which of them is dialed or connected.
     at: usize,
     /// How many of them failed in this round.
@@ -58,7 +58,7 @@ impl Link {
     /// To be dialed. `addresses` are of `from`'s family.
     pub(super) fn new(
         server: String,
-        addresses: Vec<SocketAddr>,
+        addresses: Vec<Endpoint>,
         from: Option<SocketAddr>,
         timeout: Duration,
         backoff: Option<Backoff>,
@@ -73,7 +73,7 @@ impl Link {
     pub(super) fn dial(&mut self) -> Action {
         self.state = State::Dialing;
         Action::Connect {
-            to: self.addresses[self.at].into(),
+            to: self.addresses[self.at].clone(),
             from: self.from,
             timeout: self.timeout,
         }
@@ -124,9 +124,15 @@ impl Link {
                 let from = self.from.map_or(String::new(), |from| from.ip().to_string());
                 format!("; is {from} an address of this host?")
             }
+            ErrorKind::NotFound => "; no server listens there".to_owned(),
+            ErrorKind::WouldBlock => "; too many wait there to be let in".to_owned(),
+            ErrorKind::PermissionDenied if self.is_unix() => {
+                "; the permissions of the path do not let us in".to_owned()
+            }
             _ => String::new(),
         };
-        let line = format!("tcp {}: {why}{hint}", self.place());
+        let tcp = if self.is_unix() { "" } else { "tcp " };
+        let line = format!("{tcp}{}: {why}{hint}", self.place());
         self.at = (self.at + 1) % self.addresses.len();
         self.failed += 1;
         if self.failed < self.addresses.len() {
@@ -186,8 +192,12 @@ impl Link {
     }
 
     /// The address that is dialed or connected.
-    pub(super) fn address(&self) -> SocketAddr {
-        self.addresses[self.at]
+    pub(super) fn address(&self) -> &Endpoint {
+        &self.addresses[self.at]
+    }
+
+    fn is_unix(&self) -> bool {
+        matches!(self.address(), Endpoint::Unix(_))
     }
 
     /// The server as it was typed, and behind it the address where that says more.
@@ -212,7 +222,7 @@ mod tests {
     fn link(backoff: Option<Backoff>) -> Link {
         let addresses = [1, 2].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
         let timeout = Duration::from_secs(10);
-        Link::new("two".to_owned(), addresses.to_vec(), None, timeout, backoff)
+        Link::new("two".to_owned(), addresses.map(Endpoint::from).to_vec(), None, timeout, backoff)
     }
 
     fn port(action: &Action) -> u16 {

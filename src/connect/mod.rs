@@ -16,7 +16,7 @@ mod turns;
 mod upstream;
 
 use crate::chat::names;
-use crate::handler::{CloseReason, Signal};
+use crate::handler::{CloseReason, Endpoint, Signal};
 use crate::log_queue::LogQueue;
 use crate::os::Os;
 use crate::probes::Audience;
@@ -49,7 +49,7 @@ pub struct Options {
     /// What to be called (chat).
     pub name: Option<String>,
     /// Its addresses, to be tried in turn; at least one.
-    pub addresses: Vec<SocketAddr>,
+    pub addresses: Vec<Endpoint>,
     /// Datagrams instead of a stream, and how.
     pub udp: Option<ProbeOptions>,
     /// Nothing but pings of the chat.
@@ -91,7 +91,7 @@ impl Options {
         Options {
             name: None,
             server: "two".to_owned(),
-            addresses: addresses.to_vec(),
+            addresses: addresses.map(Endpoint::from).to_vec(),
             udp: None,
             chat_pings: None,
             protocol: Protocol::Chat,
@@ -233,7 +233,9 @@ fn run_datagrams<O: Os>(
     probes: &ProbeOptions,
     log: &LogQueue,
 ) -> Result<Ended, Error> {
-    let mut to = options.addresses[0];
+    let Some(mut to) = options.addresses[0].ip() else {
+        return Err(Error::Link(format!("{}: no datagrams there", options.server)));
+    };
     if to.ip().is_unspecified() {
         // As connect(2) takes it: this host. An echo comes from the address itself.
         to.set_ip(match to {

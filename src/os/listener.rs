@@ -16,10 +16,11 @@ pub enum Listener {
     Tcp(TcpListener),
     /// A stream of the Unix domain.
     Unix {
+        /// The path that goes with it; none for an abstract name. Dropped before the socket, whose
+        /// inode is nobody else's until then.
+        path: Option<BoundPath>,
         /// The socket.
         socket: UnixListener,
-        /// The path that goes with it; none for an abstract name.
-        path: Option<BoundPath>,
     },
 }
 

@@ -13,8 +13,9 @@ use super::stdio::{Output, Stdio};
 use super::stream::Stream;
 use super::token::{decode, encode};
 use super::udp::{Multicast, Udp};
+use super::unix_dgram::UnixDgram;
 use super::{Batch, Caught, Event, File, Hints, Os, Raise, Source, Transmit, file, terminal, unix};
-use crate::handler::{Endpoint, Notice, PeerId, Remote, Signal, Window};
+use crate::handler::{Endpoint, Notice, PeerId, Remote, Signal, UnixAddress, Window};
 use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use mio::{Events, Interest, Poll};
 use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGWINCH};
@@ -242,6 +243,7 @@ impl Os for MioOs {
     type Listener = Listener;
     type Stream = Stream;
     type Udp = Udp;
+    type UnixDgram = UnixDgram;
 
     fn now(&mut self) -> Instant {
         Instant::now()
@@ -393,6 +395,34 @@ impl Os for MioOs {
 
     fn sendto(&mut self, udp: &mut Udp, transmit: &Transmit<'_>) -> io::Result<()> {
         udp.sendto(transmit)
+    }
+
+    fn bind_unix(&mut self, at: &UnixAddress, mode: u32, index: usize) -> io::Result<UnixDgram> {
+        let inherited = self.inherited.take(Kind::Datagram, &at.clone().into());
+        let mut dgram = match inherited {
+            Some(socket) => UnixDgram::of(socket),
+            None => UnixDgram::bind(at, mode)?,
+        };
+        let token = encode(Source::UnixDgram(index));
+        self.poll.registry().register(&mut dgram.socket, token, Interest::READABLE)?;
+        Ok(dgram)
+    }
+
+    fn recvfrom_unix(
+        &mut self,
+        socket: &mut UnixDgram,
+        into: &mut [u8],
+    ) -> io::Result<(usize, UnixAddress)> {
+        socket.recvfrom(into)
+    }
+
+    fn sendto_unix(
+        &mut self,
+        socket: &mut UnixDgram,
+        to: &UnixAddress,
+        bytes: &[u8],
+    ) -> io::Result<()> {
+        socket.sendto(to, bytes)
     }
 
     fn signal(&mut self) -> Option<Caught> {

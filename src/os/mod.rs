@@ -20,8 +20,9 @@ mod token;
 pub mod trace;
 pub mod udp;
 pub mod unix;
+pub mod unix_dgram;
 
-use crate::handler::{Endpoint, Hit, Notice, PeerId, Remote, Signal, Window};
+use crate::handler::{Endpoint, Hit, Notice, PeerId, Remote, Signal, UnixAddress, Window};
 use held::HeldFile;
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
@@ -51,6 +52,8 @@ pub enum Source {
     Listener(usize),
     /// A UDP socket, in the order of `bind_udp`.
     Udp(usize),
+    /// A datagram socket of the Unix domain, in the order of `bind_unix`.
+    UnixDgram(usize),
     /// A signal was caught.
     Signals,
     /// stderr takes bytes again.
@@ -224,6 +227,8 @@ pub trait Os {
     type Stream;
     /// A UDP socket.
     type Udp;
+    /// A datagram socket of the Unix domain.
+    type UnixDgram;
 
     /// The monotonic clock. The only place where it is read.
     fn now(&mut self) -> Instant;
@@ -318,6 +323,30 @@ pub trait Os {
 
     /// sendto.
     fn sendto(&mut self, udp: &mut Self::Udp, transmit: &Transmit<'_>) -> io::Result<()>;
+
+    /// socket, bind as `listen` does it for a Unix address, register as `UnixDgram(index)`.
+    fn bind_unix(
+        &mut self,
+        at: &UnixAddress,
+        mode: u32,
+        index: usize,
+    ) -> io::Result<Self::UnixDgram>;
+
+    /// recvfrom of one datagram: its length, and its sender, who may have no name. What does not fit
+    /// `into` is lost, and then the length is that of `into`.
+    fn recvfrom_unix(
+        &mut self,
+        socket: &mut Self::UnixDgram,
+        into: &mut [u8],
+    ) -> io::Result<(usize, UnixAddress)>;
+
+    /// sendto. [`io::ErrorKind::WouldBlock`] is a receiver without room, and nobody tells when it has.
+    fn sendto_unix(
+        &mut self,
+        socket: &mut Self::UnixDgram,
+        to: &UnixAddress,
+        bytes: &[u8],
+    ) -> io::Result<()>;
 
     /// The next caught signal, `None` when all have been told.
     fn signal(&mut self) -> Option<Caught>;

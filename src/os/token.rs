@@ -12,6 +12,7 @@ const SLOT_SIGNALS: u32 = u32::MAX;
 const SLOT_LOG: u32 = u32::MAX - 1;
 const SLOT_LISTENER: u32 = u32::MAX - 2;
 const SLOT_UDP: u32 = u32::MAX - 3;
+const SLOT_UNIX_DGRAM: u32 = u32::MAX - 4;
 
 // Slot and serial need 32 bits each.
 const _: () = assert!(usize::BITS >= 64, "reactor needs a 64-bit system");
@@ -20,11 +21,12 @@ const _: () = assert!(usize::BITS >= 64, "reactor needs a 64-bit system");
 pub(super) fn encode(source: Source) -> Token {
     let (slot, high) = match source {
         Source::Peer { slot, serial_low } => {
-            assert!(slot < SLOT_UDP, "slot {slot} is one of the fixed sources");
+            assert!(slot < SLOT_UNIX_DGRAM, "slot {slot} is one of the fixed sources");
             (slot, serial_low as usize)
         }
         Source::Listener(index) => (SLOT_LISTENER, index),
         Source::Udp(index) => (SLOT_UDP, index),
+        Source::UnixDgram(index) => (SLOT_UNIX_DGRAM, index),
         Source::Signals => (SLOT_SIGNALS, 0),
         Source::Log => (SLOT_LOG, 0),
     };
@@ -38,6 +40,7 @@ pub(super) fn decode(token: Token) -> Source {
     match token.0 as u32 {
         SLOT_LISTENER => Source::Listener(high),
         SLOT_UDP => Source::Udp(high),
+        SLOT_UNIX_DGRAM => Source::UnixDgram(high),
         SLOT_SIGNALS => Source::Signals,
         SLOT_LOG => Source::Log,
         slot => Source::Peer { slot, serial_low: high as u32 },
@@ -53,11 +56,12 @@ mod tests {
         let sources = [
             Source::Peer { slot: 0, serial_low: 0 },
             Source::Peer { slot: 7, serial_low: u32::MAX },
-            Source::Peer { slot: SLOT_UDP - 1, serial_low: 1 },
+            Source::Peer { slot: SLOT_UNIX_DGRAM - 1, serial_low: 1 },
             Source::Listener(0),
             Source::Listener(3),
             Source::Udp(0),
             Source::Udp(9),
+            Source::UnixDgram(2),
             Source::Signals,
             Source::Log,
         ];

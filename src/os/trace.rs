@@ -8,7 +8,7 @@
 
 use super::held::HeldFile;
 use super::{Batch, Caught, Event, File, Hints, Os, Raise, Source, Transmit};
-use crate::handler::{Endpoint, Notice, PeerId, Remote, Window};
+use crate::handler::{Endpoint, Notice, PeerId, Remote, UnixAddress, Window};
 use std::fmt;
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::{IpAddr, SocketAddr};
@@ -100,6 +100,7 @@ impl<O: Os> Os for TraceOs<O> {
     type Listener = O::Listener;
     type Stream = TracedStream<O::Stream>;
     type Udp = O::Udp;
+    type UnixDgram = O::UnixDgram;
 
     fn now(&mut self) -> Instant {
         self.os.now()
@@ -274,6 +275,42 @@ impl<O: Os> Os for TraceOs<O> {
         match &result {
             Ok(()) => tell!("sendto {} {train}", transmit.to),
             Err(error) => tell!("sendto {} {train} {}", transmit.to, Failure(error)),
+        }
+        result
+    }
+
+    fn bind_unix(&mut self, at: &UnixAddress, mode: u32, index: usize) -> io::Result<O::UnixDgram> {
+        let result = self.os.bind_unix(at, mode, index);
+        match &result {
+            Ok(_) => tell!("bind unix {at}"),
+            Err(error) => tell!("bind unix {at} {}", Failure(error)),
+        }
+        result
+    }
+
+    fn recvfrom_unix(
+        &mut self,
+        socket: &mut O::UnixDgram,
+        into: &mut [u8],
+    ) -> io::Result<(usize, UnixAddress)> {
+        let result = self.os.recvfrom_unix(socket, into);
+        match &result {
+            Ok((len, from)) => tell!("recvfrom unix:{from} {len} bytes"),
+            Err(error) => tell!("recvfrom {}", Failure(error)),
+        }
+        result
+    }
+
+    fn sendto_unix(
+        &mut self,
+        socket: &mut O::UnixDgram,
+        to: &UnixAddress,
+        bytes: &[u8],
+    ) -> io::Result<()> {
+        let result = self.os.sendto_unix(socket, to, bytes);
+        match &result {
+            Ok(()) => tell!("sendto unix:{to} {} bytes", bytes.len()),
+            Err(error) => tell!("sendto unix:{to} {} bytes {}", bytes.len(), Failure(error)),
         }
         result
     }

@@ -131,7 +131,7 @@ fn inode_of(stat: &Stat) -> (u64, u64) {
 }
 
 /// For socket2's calls. Errors: a path or a name that is too long.
-fn sock_addr(at: &UnixAddress) -> io::Result<SockAddr> {
+pub(super) fn sock_addr(at: &UnixAddress) -> io::Result<SockAddr> {
     match at {
         UnixAddress::Path(path) => SockAddr::unix(path),
         UnixAddress::Abstract(name) => {

@@ -51,6 +51,9 @@ impl<O: Os> Reactor<O> {
             }
             // What would block is dropped there, so nobody waits for room.
             Source::Udp(index) => Memory { read: self.udps[index].is_ready(), write: true },
+            Source::UnixDgram(index) => {
+                Memory { read: self.unix_dgrams[index].is_ready(), write: true }
+            }
             Source::Signals => both(false),
             Source::Log => both(self.log_ready),
         }
@@ -117,8 +120,8 @@ impl<O: Os> Reactor<O> {
         kept.map(|kept| kept.bytes.len()).max().unwrap_or(0)
     }
 
-    /// Listeners and UDP sockets that are open.
+    /// Listeners and datagram sockets that are open.
     pub(crate) fn fixed(&self) -> usize {
-        self.listeners.len() + self.udps.len()
+        self.listeners.len() + self.udps.len() + self.unix_dgrams.len()
     }
 }

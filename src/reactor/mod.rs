@@ -28,6 +28,7 @@ mod stop;
 mod terminal;
 mod transcript;
 mod udp;
+mod unix_dgram;
 mod wait;
 
 use crate::handler::{Action, Call, CloseReason, Endpoint, Handler, PeerId, Signal};
@@ -53,6 +54,7 @@ use std::time::{Duration, Instant};
 use stop::Stopping;
 use terminal::Terminal;
 use udp::UdpSocket;
+use unix_dgram::UnixSocket;
 
 /// How long a finished connection is read and dropped before it is closed, in milliseconds.
 pub const DRAIN_MS_MAX: u64 = 2_000;
@@ -72,6 +74,7 @@ pub struct Reactor<O: Os> {
     conns: Slab<Conn<O::Stream>>,
     listeners: Vec<Listener<O::Listener>>,
     udps: Vec<UdpSocket<O::Udp>>,
+    unix_dgrams: Vec<UnixSocket<O::UnixDgram>>,
     /// The serial given last; never reused.
     serial: u64,
     events: Vec<Event>,
@@ -128,6 +131,7 @@ impl<O: Os> Reactor<O> {
             conns: Slab::with_capacity(ROOM_AT_FIRST),
             listeners: Vec::new(),
             udps: Vec::new(),
+            unix_dgrams: Vec::new(),
             serial: 0,
             events: Vec::with_capacity(budgets.events),
             quiet: false,
@@ -267,6 +271,11 @@ impl<O: Os> Reactor<O> {
                 Source::Udp(index) => {
                     if let Some(udp) = self.udps.get_mut(index) {
                         udp.note();
+                    }
+                }
+                Source::UnixDgram(index) => {
+                    if let Some(socket) = self.unix_dgrams.get_mut(index) {
+                        socket.note();
                     }
                 }
                 Source::Signals => self.take_signals(handler),

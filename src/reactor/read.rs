@@ -23,6 +23,7 @@ enum Received {
 impl<O: Os> Reactor<O> {
     pub(super) fn read<H: Handler>(&mut self, handler: &mut H) {
         self.read_datagrams(handler);
+        self.read_unix_datagrams(handler);
         for _ in 0..self.budgets.reads.min(self.readable.len()) {
             let Some((peer, waited)) = self.readable.pop(self.stats.turns) else { break };
             let Some(conn) = self.conn(peer) else { continue };

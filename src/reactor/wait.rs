@@ -3,6 +3,7 @@
 use super::Reactor;
 use super::listener::Listener;
 use super::udp::UdpSocket;
+use super::unix_dgram::UnixSocket;
 use crate::handler::Handler;
 use crate::os::Os;
 use std::io;
@@ -36,6 +37,7 @@ impl<O: Os> Reactor<O> {
             || self.next_action.is_some()
             || self.listeners.iter().any(Listener::wants_accept)
             || self.udps.iter().any(UdpSocket::is_ready)
+            || self.unix_dgrams.iter().any(UnixSocket::is_ready)
     }
 
     fn has_writes(&self) -> bool {

@@ -1,6 +1,7 @@
 //! The operator's words beside those that peers have: who is shown the door, what is limited, what
 //! is counted. The list of them is in `chat::words`; each is answered on the console alone.
 
+use super::gate::Caller;
 use super::gate::sources::CONNECT_RATE_MAX;
 use super::server::Server;
 use crate::chat::words::{Order, Target};
@@ -12,6 +13,9 @@ use std::time::{Duration, Instant};
 
 /// Peers that `/top` lists, by each of its measures.
 const TOP_PEERS: usize = 5;
+
+/// Processes that `/who` lists: a screen.
+const PROCESSES_TOLD_MAX: usize = 20;
 
 impl Server {
     /// Does what the operator asks. False where a room is full: it is to be asked again.
@@ -90,9 +94,31 @@ impl Server {
                 self.answer(desk, &format!("draining: {} peers are left", self.gate.connections()));
                 self.stop_if_drained();
             }
+            Order::Who(room) => {
+                self.chat.obey(desk, order);
+                self.tell_processes(desk, room.as_deref());
+            }
             shared => self.chat.obey(desk, shared),
         }
         true
+    }
+
+    /// Of the members of a room, by default the operator's, those that came by a Unix socket: which
+    /// process each was then.
+    fn tell_processes(&mut self, desk: PeerId, room: Option<&str>) {
+        let mut processes = Vec::new();
+        for peer in self.chat.members_of(desk, room) {
+            if let Some(Caller::Unix(who)) = self.gate.caller_of(peer) {
+                processes.push(format!("{} {peer}: {who}", self.chat.name_of(peer)));
+            }
+        }
+        for line in processes.iter().take(PROCESSES_TOLD_MAX) {
+            self.answer(desk, line);
+        }
+        if let Some(more) = processes.len().checked_sub(PROCESSES_TOLD_MAX).filter(|&more| more > 0)
+        {
+            self.answer(desk, &format!("and {more} more by a Unix socket"));
+        }
     }
 
     /// No new peers, and the last one has left.

@@ -30,7 +30,7 @@ pub(crate) use server::tests::plain_options;
 pub use server::{STOP_WITHIN, Server};
 
 use crate::echo;
-use crate::handler::OWNER_ALONE;
+use crate::handler::{OWNER_ALONE, UnixAddress};
 use crate::log_form::TOLD;
 use crate::log_queue::LogQueue;
 use crate::os::Os;
@@ -58,6 +58,8 @@ pub struct Options {
     pub tcp: Vec<SocketAddr>,
     /// Where to answer datagrams.
     pub udp: Vec<SocketAddr>,
+    /// Sockets of the Unix domain.
+    pub unix: UnixOptions,
     /// Which datagrams are answered.
     pub echo: echo::Rules,
     /// Multicast groups that the UDP sockets join.
@@ -96,6 +98,17 @@ pub struct Options {
     pub color: bool,
 }
 
+/// Where to listen in the Unix domain.
+#[derive(Clone, Debug, Default)]
+pub struct UnixOptions {
+    /// For connections.
+    pub streams: Vec<UnixAddress>,
+    /// For datagrams, which are answered.
+    pub datagrams: Vec<UnixAddress>,
+    /// Permissions of their paths, chmod(2).
+    pub mode: u32,
+}
+
 /// Why `serve` could not start, or had to stop.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -107,6 +120,14 @@ pub enum Error {
         /// The address that was asked for.
         at: SocketAddr,
         /// bind(2)'s or listen(2)'s error.
+        source: io::Error,
+    },
+    /// A Unix socket could not be bound.
+    #[error("bind unix {at}: {source}")]
+    BindUnix {
+        /// The address that was asked for.
+        at: UnixAddress,
+        /// bind(2)'s or listen(2)'s error, or why the path is in use.
         source: io::Error,
     },
     /// A file is of no use (access, secret) or cannot be written (pid, port): the whole line.
@@ -168,6 +189,17 @@ pub fn run<O: Os>(mut os: O, options: &Options, log: &LogQueue) -> Result<(), Er
         server.warn_of_wildcard("tcp", &bound);
         server.bound(bound);
     }
+    for at in &options.unix.streams {
+        let bind = |source| Error::BindUnix { at: at.clone(), source };
+        let bound = reactor.listen(&at.clone().into(), options.unix.mode).map_err(bind)?;
+        listening.tell("unix", at, options.rules.protocol.word());
+        server.bound(bound);
+    }
+    for at in &options.unix.datagrams {
+        let bind = |source| Error::BindUnix { at: at.clone(), source };
+        reactor.bind_unix(at, options.unix.mode).map_err(bind)?;
+        listening.tell("unix-dgram", at, "echo");
+    }
     let mut udps = Vec::new();
     for &at in &options.udp {
         let bind = |source| Error::Bind { transport: "udp", at, source };
@@ -192,7 +224,7 @@ pub fn run<O: Os>(mut os: O, options: &Options, log: &LogQueue) -> Result<(), Er
     server.tell_cut();
     let stats = reactor.report();
     log::info!(event = "stopped"; "stopped: {stats:?}");
-    if !options.udp.is_empty() {
+    if !options.udp.is_empty() || !options.unix.datagrams.is_empty() {
         log::info!("{}; {}", stats.datagrams(), server.tell_datagrams());
     }
     Ok(())

@@ -10,7 +10,7 @@ use crate::chat::{Chat, Rules, Said};
 use crate::echo::Echo;
 use crate::handler::{
     Action, CloseReason, Datagram, Endpoint, Handler, Notice, Origin, PeerId, Screen, Signal,
-    Slices, Taken,
+    Slices, Taken, UnixAddress, UnixDatagram,
 };
 use crate::log_queue::LogQueue;
 use crate::stats::Stats;
@@ -54,6 +54,8 @@ pub struct Server {
     pub(super) draining: bool,
     /// What the service manager is told, where there is one.
     pub(super) notices: Option<Notices>,
+    /// Datagrams of the Unix domain whose sender had no name, so that no answer can reach it.
+    unnamed: u64,
     /// Ends by reason.
     pub(super) closes: BTreeMap<&'static str, u64>,
 }
@@ -77,6 +79,7 @@ impl Server {
             gate: Gate::new(&options.admission),
             draining: false,
             notices: None,
+            unnamed: 0,
             closes: BTreeMap::new(),
         }
     }
@@ -98,7 +101,8 @@ impl Server {
 
     /// What became of the datagrams, in one line.
     pub(super) fn tell_datagrams(&self) -> String {
-        format!("{}, not allowed {}", self.echo.counts(), self.gate.datagrams_refused)
+        let refused = self.gate.datagrams_refused;
+        format!("{}, not allowed {refused}, unnamed {}", self.echo.counts(), self.unnamed)
     }
 
     /// What became of the datagrams that the gate let in.
@@ -312,6 +316,16 @@ impl Handler for Server {
     fn datagram<'a>(&'a mut self, datagram: Datagram<'a>, now: Instant) -> Option<&'a [u8]> {
         let answers = self.gate.hears(datagram.from.ip(), now) && self.echo.answers(&datagram, now);
         answers.then_some(datagram.bytes)
+    }
+
+    /// The echo's rules are about addresses that can be forged. Here none can be, and the path's
+    /// permissions have let the sender in.
+    fn unix_datagram<'a>(&'a mut self, datagram: UnixDatagram<'a>) -> Option<&'a [u8]> {
+        if *datagram.from == UnixAddress::Unnamed {
+            self.unnamed += 1;
+            return None;
+        }
+        Some(datagram.bytes)
     }
 
     fn signalled(&mut self, signal: Signal, _now: Instant) {

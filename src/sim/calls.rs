@@ -1,9 +1,9 @@
 //! [`Os`] for the simulated system: each call by its name, so that everything the loop can do to
 //! the outside stands on one page. No behaviour here but the order in which signals are told.
 
-use super::kernel::{ListenerFd, SIGNALS_FD, SimOs, StreamFd, UdpFd};
+use super::kernel::{ListenerFd, SIGNALS_FD, SimOs, StreamFd, UdpFd, UnixDgramFd};
 use super::trace::Step;
-use crate::handler::{Endpoint, Notice, PeerId, Remote, Window};
+use crate::handler::{Endpoint, Notice, PeerId, Remote, UnixAddress, Window};
 use crate::os::held::HeldFile;
 use crate::os::{Batch, Caught, Event, File, Os, Raise, Transmit};
 use rustix::io::Errno;
@@ -25,6 +25,7 @@ impl Os for SimOs {
     type Listener = ListenerFd;
     type Stream = StreamFd;
     type Udp = UdpFd;
+    type UnixDgram = UnixDgramFd;
 
     fn now(&mut self) -> Instant {
         self.trace.count(Step::Now);
@@ -121,6 +122,27 @@ impl Os for SimOs {
 
     fn sendto(&mut self, udp: &mut UdpFd, transmit: &Transmit<'_>) -> io::Result<()> {
         Ok(self.do_sendto(udp, transmit)?)
+    }
+
+    fn bind_unix(&mut self, _: &UnixAddress, _mode: u32, index: usize) -> io::Result<UnixDgramFd> {
+        Ok(self.do_bind_unix(index))
+    }
+
+    fn recvfrom_unix(
+        &mut self,
+        socket: &mut UnixDgramFd,
+        into: &mut [u8],
+    ) -> io::Result<(usize, UnixAddress)> {
+        Ok(self.do_recvfrom_unix(socket, into)?)
+    }
+
+    fn sendto_unix(
+        &mut self,
+        socket: &mut UnixDgramFd,
+        to: &UnixAddress,
+        bytes: &[u8],
+    ) -> io::Result<()> {
+        Ok(self.do_sendto_unix(socket, to, bytes)?)
     }
 
     fn signal(&mut self) -> Option<Caught> {

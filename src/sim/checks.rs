@@ -49,6 +49,7 @@ impl SimOs {
             What::Link(link) => (self.links[link].readable(), self.links[link].writable()),
             What::Console => (self.console.readable(), self.console.output.writable()),
             What::Udp(index) => (self.udps[index].readable(), true),
+            What::UnixDgram(index) => (self.unix_dgrams[index].readable(), true),
         };
         let mut taken = self.batch.iter().chain(&self.late);
         Conditions {

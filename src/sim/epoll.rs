@@ -121,6 +121,7 @@ impl SimOs {
             What::Link(link) => self.links[link].poll(),
             What::Console => self.console.poll(edges),
             What::Udp(index) => self.udps[index].poll(),
+            What::UnixDgram(index) => self.unix_dgrams[index].poll(),
         }
     }
 

@@ -8,7 +8,8 @@ use super::link::Link;
 use super::random::Random;
 use super::trace::{Step, Trace};
 use super::udp::{Sent, UdpSocket};
-use crate::handler::{Endpoint, Notice, PeerId};
+use super::unix_dgram::UnixDgram;
+use crate::handler::{Endpoint, Notice, PeerId, UnixAddress};
 use crate::os::{Caught, Event, Hints, Source};
 use rustix::io::Errno;
 use std::collections::VecDeque;
@@ -49,6 +50,10 @@ pub(crate) struct StreamFd(pub(super) Fd);
 #[derive(Debug)]
 pub(crate) struct UdpFd(pub(super) Fd);
 
+/// The handle of a datagram socket of the Unix domain.
+#[derive(Debug)]
+pub(crate) struct UnixDgramFd(pub(super) Fd);
+
 /// What a descriptor refers to; numbers are places in the vectors of [`SimOs`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum What {
@@ -58,6 +63,7 @@ pub(super) enum What {
     Link(usize),
     Console,
     Udp(usize),
+    UnixDgram(usize),
 }
 
 /// An entry of the descriptor table, which is also its entry in epoll.
@@ -114,6 +120,9 @@ pub(crate) struct SimOs {
     /// Dials of ours that the runner has not been told of.
     pub(super) dialed: VecDeque<usize>,
     pub(super) udps: Vec<UdpSocket>,
+    pub(super) unix_dgrams: Vec<UnixDgram>,
+    /// Datagrams of the Unix domain sent that the runner has not taken.
+    pub(super) unix_outbox: Vec<(UnixAddress, Vec<u8>)>,
     /// Datagrams sent that the runner has not taken.
     pub(super) outbox: Vec<Sent>,
     pub(super) console: Console,
@@ -164,6 +173,8 @@ impl SimOs {
             links: Vec::new(),
             dialed: VecDeque::new(),
             udps: Vec::new(),
+            unix_dgrams: Vec::new(),
+            unix_outbox: Vec::new(),
             outbox: Vec::new(),
             console: Console::new(PIPE_BYTES),
             log: Sink::new(PIPE_BYTES),

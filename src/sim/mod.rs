@@ -29,4 +29,5 @@ mod socket;
 mod tests;
 mod trace;
 mod udp;
+mod unix_dgram;
 mod world;

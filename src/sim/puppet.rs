@@ -7,6 +7,7 @@ use super::remote::RemoteId;
 use super::trace::Step;
 use crate::handler::{
     Action, CloseReason, Datagram, Handler, OWNER_ALONE, Origin, PeerId, Signal, Slices, Taken,
+    UnixAddress, UnixDatagram,
 };
 use crate::log_queue::LogQueue;
 use crate::reactor::{Budgets, Reactor};
@@ -21,6 +22,8 @@ const WITHIN: Duration = Duration::from_secs(5);
 #[derive(Default)]
 struct Puppet {
     last: Option<PeerId>,
+    /// How that one came.
+    origin: Option<Origin>,
     /// Bytes of the last that came, and of everybody.
     heard: (usize, usize),
     owed: Vec<u8>,
@@ -29,8 +32,9 @@ struct Puppet {
 }
 
 impl Handler for Puppet {
-    fn opened(&mut self, peer: PeerId, _: Origin, _: Instant) {
+    fn opened(&mut self, peer: PeerId, origin: Origin, _: Instant) {
         self.last = Some(peer);
+        self.origin = Some(origin);
     }
 
     fn reads(&mut self, _: PeerId, _: Instant) -> bool {
@@ -53,6 +57,10 @@ impl Handler for Puppet {
 
     fn datagram<'a>(&'a mut self, datagram: Datagram<'a>, _: Instant) -> Option<&'a [u8]> {
         Some(datagram.bytes)
+    }
+
+    fn unix_datagram<'a>(&'a mut self, datagram: UnixDatagram<'a>) -> Option<&'a [u8]> {
+        (*datagram.from != UnixAddress::Unnamed).then_some(datagram.bytes)
     }
 
     fn signalled(&mut self, _: Signal, _: Instant) {}
@@ -323,3 +331,5 @@ fn without_memory_accepting_pauses_the_peers_go_on_and_it_comes_back_by_itself()
     stage.wait(1_000); // and what was drawn before comes to its end
     assert_eq!(stage.reactor.connections(), 2);
 }
+
+mod unix;

@@ -117,6 +117,7 @@ impl Trace {
             Source::Udp(index) => (3, index as u64),
             Source::Signals => (4, 0),
             Source::Log => (5, 0),
+            Source::UnixDgram(index) => (6, index as u64),
         };
         self.fold(kind << 8 | u64::from(event.hints.0));
         self.fold(place);

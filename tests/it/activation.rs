@@ -4,8 +4,10 @@
 
 use crate::support::{Peer, Program, WITHIN, receive_from, udp_socket};
 use rustix::process::Signal;
+use std::io::Read;
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::fd::OwnedFd;
+use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::process::{Command, Stdio};
 
 /// `serve` with descriptors 3 and 4, as LISTEN_FDS says.
@@ -66,6 +68,33 @@ fn one_kind_alone_is_all_there_is_and_flags_of_another_are_added() {
     server.signal(Signal::TERM);
     assert_eq!(server.exit(), 0);
     assert!(!server.err.text().contains("listening udp"), "no default where something is passed");
+}
+
+#[test]
+fn inherited_unix_sockets_are_served_and_their_paths_stay() {
+    let folder = std::env::temp_dir().join(format!("reactor-activation-{}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir(&folder).unwrap();
+    let [chat, echo, own] = ["chat", "echo", "own"].map(|name| folder.join(name));
+    let (stream, dgram) = (UnixListener::bind(&chat).unwrap(), UnixDatagram::bind(&echo).unwrap());
+    let mut server = Program::spawn(activated(stream, Some(dgram.into()), &[]));
+    server.err.wait_for(&format!("listening unix {} chat", chat.display()));
+    server.err.wait_for(&format!("listening unix-dgram {} echo", echo.display()));
+    let mut peer = UnixStream::connect(&chat).unwrap();
+    peer.set_read_timeout(Some(WITHIN)).unwrap();
+    let mut greeting = [0; 10];
+    peer.read_exact(&mut greeting).unwrap();
+    assert_eq!(&greeting, b"* you are ");
+    let asker = UnixDatagram::bind(&own).unwrap();
+    asker.set_read_timeout(Some(WITHIN)).unwrap();
+    asker.send_to(b"ping", &echo).unwrap();
+    let mut answer = [0; 10];
+    assert_eq!(asker.recv(&mut answer).unwrap(), 4);
+    server.signal(Signal::TERM);
+    drop(peer);
+    assert_eq!(server.exit(), 0);
+    assert!(chat.exists() && echo.exists(), "they are the service manager's");
+    std::fs::remove_dir_all(&folder).unwrap();
 }
 
 #[test]

@@ -43,3 +43,5 @@ mod transcript;
 mod tutorial;
 mod udp;
 mod udp_guard;
+mod unix;
+mod unix_dgram;

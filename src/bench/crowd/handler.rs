@@ -55,23 +55,23 @@ impl Handler for Crowd {
 
     fn closed(&mut self, peer: PeerId, why: CloseReason, now: Instant) {
         self.now = now;
-        let to = self.dials.to;
+        let place = self.dials.place();
         let Some(state) = self.peer(peer) else {
-            return self.fail(format!("tcp {to}: {why}"));
+            return self.fail(format!("{place}: {why}"));
         };
         self.peers[peer.slot as usize] = NOBODY;
         self.there -= 1;
         match (state, &mut self.phase) {
             (_, Phase::Leaving) => {}
             (Peer { publisher: Some(_), .. }, _) => {
-                self.fail(format!("tcp {to}: a publisher was disconnected: {why}"));
+                self.fail(format!("{place}: a publisher was disconnected: {why}"));
             }
             (Peer { subscriber: Some(index), .. }, Phase::Measuring(measure)) => {
                 measure.closed += 1;
                 measure.abandon(index as usize, now);
             }
             (Peer { subscriber: Some(_), .. }, _) => {
-                self.fail(format!("tcp {to}: a subscriber was disconnected: {why}"));
+                self.fail(format!("{place}: a subscriber was disconnected: {why}"));
             }
             // It asked for it.
             (_, Phase::Measuring(measure)) => measure.stalled_closed += 1,

@@ -13,11 +13,10 @@ use super::load::marker::{Marker, PROBE, Run};
 use super::load::publisher::Publisher;
 use super::options::Load;
 use super::server::turns_away;
-use crate::handler::{Action, CloseReason, PeerId};
+use crate::handler::{Action, CloseReason, Endpoint, PeerId};
 use crate::visible::visible;
 use crate::wire::Lines;
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 /// A phase in which nothing has come on for so long is stuck. A SYN that found a full queue comes
@@ -95,7 +94,7 @@ const NOBODY: Peer = Peer { serial: 0, publisher: None, subscriber: None, heard:
 
 impl Crowd {
     /// `peers` are all that will ever be dialed.
-    pub(super) fn new(to: SocketAddr, who: Who, peers: usize, run: Run, now: Instant) -> Self {
+    pub(super) fn new(to: Endpoint, who: Who, peers: usize, run: Run, now: Instant) -> Self {
         Crowd {
             dials: Dials::new(to, peers),
             who,

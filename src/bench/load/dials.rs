@@ -1,7 +1,7 @@
 //! Which dial comes next, and from where. Pure: it hands out actions.
 
-use crate::handler::Action;
-use std::net::{Ipv4Addr, SocketAddr};
+use crate::handler::{Action, Endpoint};
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 /// Dials without an answer at a time. On one machine the answer comes at once, from the kernel and
@@ -21,7 +21,7 @@ const SOURCES: usize = 250;
 
 /// The dials of a run, all to one address.
 pub(in crate::bench) struct Dials {
-    pub(in crate::bench) to: SocketAddr,
+    pub(in crate::bench) to: Endpoint,
     /// Round many source addresses: only loopback has them to give.
     many_sources: bool,
     begun: usize,
@@ -29,9 +29,18 @@ pub(in crate::bench) struct Dials {
 
 impl Dials {
     /// `peers` are all that will ever be dialed.
-    pub(in crate::bench) fn new(to: SocketAddr, peers: usize) -> Self {
-        let loopback = to.is_ipv4() && to.ip().is_loopback();
+    pub(in crate::bench) fn new(to: Endpoint, peers: usize) -> Self {
+        let ip = to.ip().map(|to| to.ip());
+        let loopback = ip.is_some_and(|ip| ip.is_ipv4() && ip.is_loopback());
         Dials { to, many_sources: loopback && peers > DIALS_PER_SOURCE, begun: 0 }
+    }
+
+    /// What is dialed, for what is told of it.
+    pub(in crate::bench) fn place(&self) -> String {
+        match &self.to {
+            Endpoint::Ip(to) => format!("tcp {to}"),
+            unix => unix.to_string(),
+        }
     }
 
     /// The next one on the way to `peers`, of which `opened` are connected; None when all are
@@ -48,16 +57,17 @@ impl Dials {
         let source = Ipv4Addr::new(127, 0, 0, 1 + (self.begun % SOURCES) as u8);
         let from = self.many_sources.then(|| (source, 0).into());
         self.begun += 1;
-        Action::Connect { to: self.to.into(), from, timeout: DIAL_TIMEOUT }
+        Action::Connect { to: self.to.clone(), from, timeout: DIAL_TIMEOUT }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::SocketAddr;
 
     fn sources(to: &str, peers: usize) -> Vec<Option<SocketAddr>> {
-        let mut dials = Dials::new(to.parse().unwrap(), peers);
+        let mut dials = Dials::new(Endpoint::Ip(to.parse().unwrap()), peers);
         let dialed = (0..peers).map(|opened| dials.next(peers, opened));
         dialed
             .map(|action| match action {
@@ -80,7 +90,7 @@ mod tests {
 
     #[test]
     fn dials_wait_for_answers_and_stop_at_the_number_asked_for() {
-        let mut dials = Dials::new("127.0.0.1:1".parse().unwrap(), 1_000);
+        let mut dials = Dials::new(Endpoint::Ip("127.0.0.1:1".parse().unwrap()), 1_000);
         let begun = std::iter::from_fn(|| dials.next(1_000, 0)).count();
         assert_eq!(begun, DIALS_MAX);
         assert!(dials.next(1_000, 1).is_some() && dials.next(1_000, 1).is_none());

@@ -12,6 +12,7 @@ pub(super) use loop_figures::LoopFigures;
 pub(super) use queues::{drops, ports_of};
 
 use super::options::{Error, Options, Scenario};
+use crate::handler::Endpoint;
 use child::ServerChild;
 use std::net::SocketAddr;
 
@@ -29,21 +30,26 @@ pub(super) fn turns_away(first: &[u8]) -> bool {
 pub(super) struct Server {
     child: Option<ServerChild>,
     /// Where it takes connections, or datagrams.
-    pub(super) to: SocketAddr,
+    pub(super) to: Endpoint,
     pid: Option<u32>,
 }
 
 impl Server {
     /// Starts our own, where no other is named.
     pub(super) fn start(options: &Options) -> Result<Self, Error> {
-        if let Some(to) = options.server {
+        if let Some(to) = options.server.clone() {
             return Ok(Server { child: None, to, pid: options.pid });
         }
         let child = ServerChild::start(options.protocol).map_err(Error::Child)?;
         let udp = matches!(options.scenario, Scenario::Udp { .. });
-        let to = if udp { child.udp } else { child.tcp };
+        let to = if udp { child.udp } else { child.tcp }.into();
         let pid = Some(child.pid());
         Ok(Server { child: Some(child), to, pid })
+    }
+
+    /// Where it takes datagrams.
+    pub(super) fn ip(&self) -> SocketAddr {
+        self.to.ip().expect("the scenario of datagrams is given an address of IP")
     }
 
     /// True where it is our child.

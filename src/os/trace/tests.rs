@@ -21,6 +21,7 @@ impl Os for Rote {
     type Listener = ();
     type Stream = ();
     type Udp = ();
+    type UnixDgram = ();
 
     fn now(&mut self) -> Instant {
         Instant::now()
@@ -67,6 +68,15 @@ impl Os for Rote {
     }
     fn udp_address(&self, (): &()) -> io::Result<SocketAddr> {
         Ok(somebody())
+    }
+    fn bind_unix(&mut self, _: &UnixAddress, _: u32, _: usize) -> io::Result<()> {
+        Ok(())
+    }
+    fn recvfrom_unix(&mut self, (): &mut (), _: &mut [u8]) -> io::Result<(usize, UnixAddress)> {
+        Ok((5, UnixAddress::Unnamed))
+    }
+    fn sendto_unix(&mut self, (): &mut (), _: &UnixAddress, _: &[u8]) -> io::Result<()> {
+        Ok(())
     }
     fn join(&mut self, (): &mut (), _: IpAddr, _: u32) -> io::Result<()> {
         Ok(())

@@ -6,7 +6,7 @@ use super::*;
 use crate::chat::{LOG_BYTES, Slow};
 use crate::echo;
 use crate::secret::Secret;
-use crate::serve::{Admission, ConsoleMode, Crowd, FloodLimits};
+use crate::serve::{Admission, ConsoleMode, Crowd, FloodLimits, UnixOptions};
 
 const PEER: PeerId = PeerId { serial: 7, slot: 0 };
 
@@ -19,6 +19,7 @@ pub(crate) fn plain_options() -> Options {
     Options {
         tcp: Vec::new(),
         udp: Vec::new(),
+        unix: UnixOptions::default(),
         echo: echo::Rules::default(),
         udp_groups: Vec::new(),
         rules: Rules {

@@ -6,11 +6,11 @@ use super::super::random::Random;
 use super::World;
 use crate::chat::line_len_limit;
 use crate::echo;
-use crate::handler::{FOR_EVER, OWNER_ALONE};
+use crate::handler::{Endpoint, FOR_EVER, OWNER_ALONE, UnixAddress};
 use crate::log_queue::LogQueue;
 use crate::reactor::{BUFFERS_TOTAL, Budgets, Limits, Reactor, STALL_TIMEOUT, Spin};
 use crate::serve::{
-    Admission, ConsoleMode, FloodLimits, Options, Rules, STOP_WITHIN, Server, Slow,
+    Admission, ConsoleMode, FloodLimits, Options, Rules, STOP_WITHIN, Server, Slow, UnixOptions,
 };
 use crate::wire::Protocol;
 use std::net::SocketAddr;
@@ -63,6 +63,7 @@ impl World {
         let options = Options {
             tcp: Vec::new(),
             udp: Vec::new(),
+            unix: UnixOptions::default(),
             echo: echo::Rules::default(),
             udp_groups: Vec::new(),
             rules,
@@ -98,7 +99,11 @@ impl World {
         reactor.set_limits(Limits { stall_timeout, buffers_total });
         reactor.pace_by(options.spin, options.gather);
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        reactor.listen(&any.into(), OWNER_ALONE).map_err(|error| error.to_string())?;
+        let at = match random.below(4) {
+            0 => Endpoint::Unix(UnixAddress::Path("/chat".into())),
+            _ => any.into(),
+        };
+        reactor.listen(&at, OWNER_ALONE).map_err(|error| error.to_string())?;
         let bound = reactor.bind_udp(any, false).map_err(|error| error.to_string())?;
         server.bound_udp(bound);
         if options.console != ConsoleMode::Off {
