@@ -38,9 +38,9 @@ pub(super) struct Notices {
 }
 
 impl Notices {
-    fn new(managed: Managed, now: Instant) -> Self {
+    fn new(managed: Managed, told: Counts, now: Instant) -> Self {
         let watchdog = managed.watchdog.map(|within| ((within / 2).max(WATCHDOG_MIN), now));
-        Notices { watchdog, told: (0, 0, false), told_at: now, owed: None }
+        Notices { watchdog, told, told_at: now, owed: None }
     }
 
     /// The nearest moment at which something is to be told; `counts` are those of now.
@@ -56,7 +56,7 @@ impl Server {
     /// Everything is bound. Tells the service manager so, in the first turn, where there is one.
     pub(crate) fn started(&mut self, now: Instant) {
         if let Some(managed) = self.options.service.managed {
-            self.notices = Some(Notices::new(managed, now));
+            self.notices = Some(Notices::new(managed, self.counts(), now));
             self.notify(Notice::Ready(self.status_words()));
         }
     }

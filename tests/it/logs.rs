@@ -30,7 +30,6 @@ fn every_line_is_one_json_event_with_its_fields() {
     let opened = event(&server.err, "opened");
     assert_eq!((&opened["peer"], opened["from"].is_string()), (&1.into(), true));
     peer.say("/quit\n");
-    peer.expect_line("* bye");
     peer.expect_end();
     drop(peer);
     let closed = event(&server.err, "closed");
