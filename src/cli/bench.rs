@@ -45,7 +45,8 @@ enum ScenarioArgs {
         /// So many of the peers both speak and hear.
         #[arg(long, value_name = "N", default_value_t = 0)]
         overlap: u16,
-        /// N peers that all speak and hear: --publishers N --subscribers N --overlap N.
+        /// N peers that all speak and hear: --publishers N --subscribers N --overlap N [default:
+        /// none].
         #[arg(long, value_name = "N", conflicts_with_all = ["subscribers", "publishers", "overlap"])]
         #[arg(value_parser = value_parser!(u16).range(2..=i64::from(bench::PUBLISHERS_MAX)))]
         all_to_all: Option<u16>,
@@ -124,7 +125,7 @@ struct LoadArgs {
     /// --window].
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..))]
     rate: Option<u32>,
-    /// Messages of each sender on their way at most. Without --rate: as fast as they come back
+    /// Messages of each sender on their way at most; without --rate, as fast as they come back
     /// [default: any number].
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..))]
     window: Option<u32>,
@@ -151,7 +152,8 @@ struct TimeArgs {
     /// How long it is measured, after --warmup.
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_duration)]
     duration: Duration,
-    /// Measure so many messages, of all senders together, instead of --duration.
+    /// Measure so many messages, of all senders together, instead of --duration
+    /// [default: none].
     #[arg(long, value_name = "N", conflicts_with = "duration")]
     #[arg(value_parser = value_parser!(u32).range(1..))]
     messages: Option<u32>,

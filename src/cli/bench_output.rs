@@ -1,7 +1,7 @@
 //! Where a bench's report goes, and `bench compare`. Files are written after the run, so that a
 //! disk does not disturb it.
 
-use super::Error;
+use super::{Error, STDOUT};
 use crate::bench::Report;
 use crate::bench::report::{compare, hgrm, html, json, text};
 use clap::Args;
@@ -11,9 +11,6 @@ use std::path::{Path, PathBuf};
 
 /// The largest file that `compare` reads: a report has some 100 KiB.
 const JSON_BYTES_MAX: u64 = 16 * 1024 * 1024;
-
-/// Stands for stdout.
-const STDOUT: &str = "-";
 
 /// The forms of a report beside the text.
 #[derive(Debug, Args)]

@@ -42,8 +42,10 @@ pub struct ConnectArgs {
     /// [default: as the system chooses].
     #[arg(long, value_name = "ADDR", value_parser = parse_local, conflicts_with = "udp")]
     bind: Option<SocketAddr>,
-    /// Connect again when the link is lost or cannot be made; give up after ROUNDS rounds of the
-    /// server's addresses, typed with = [default: never; without ROUNDS: again for ever].
+    /// Connect again when the link is lost or cannot be made, ROUNDS times at most [default: never].
+    ///
+    /// A round is one attempt at each address of the server. Without ROUNDS there is no last one. It is
+    /// typed with =, as in --reconnect=5, for the next word may be the server.
     #[arg(
         long,
         value_name = "ROUNDS",
@@ -56,8 +58,9 @@ pub struct ConnectArgs {
     /// Append what is shown and what is said to FILE [default: none].
     #[arg(long, value_name = "FILE", conflicts_with = "probing")]
     transcript: Option<PathBuf>,
-    /// Say the first line of FILE first, to a server that asks for a secret. One that does not would
-    /// pass it on [default: none].
+    /// Say the first line of FILE first, where a server asks for a secret [default: none].
+    ///
+    /// A server that does not ask would pass it on to everybody.
     #[arg(long, value_name = "FILE", conflicts_with = "udp")]
     secret_file: Option<PathBuf>,
     /// Put the time of the day in front of each line that is shown.

@@ -151,7 +151,7 @@ mod tests {
             for (what, line) in *examples {
                 let words = words(line);
                 assert!(
-                    words.join(" ").starts_with(&format!("reactor {path}").trim_end()),
+                    words.join(" ").starts_with(format!("reactor {path}").trim_end()),
                     "{line}"
                 );
                 let parsed = tree.clone().try_get_matches_from(&words);

@@ -61,16 +61,18 @@ const EVERYWHERE: &[Group] = &[("Every command", &["verbose", "quiet", "color"],
 
 /// What the long help says of values.
 const VALUES: &str = "\
-Values: a TIME is like 30s, 1m30s or 500ms. A SIZE is like 64KiB (65,536 bytes), 64KB (64,000) or 4096.";
+Values: an ADDR is like 127.0.0.1:65432, [::1]:65432, chat.example:65432, :65432 (every address), or a \
+host or a port alone. A TIME is like 30s, 1m30s or 500ms. A SIZE is like 64KiB (65,536 bytes), 64KB \
+(64,000) or 4096. Flags without a value are off by default.";
 
 /// What the long help and the manual pages say of the environment.
 pub(super) const ENVIRONMENT: &[(&str, &str)] = &[
     (
         "REACTOR_*",
-        "The variable of a flag that is not typed: --udp-rate has REACTOR_UDP_RATE. What is typed wins; \
-         an empty variable is none, and neither is one whose flag does not go with what is typed. \
-         Commands with the same flag share the variable. A flag without a value takes true or false, \
-         -v a number, a flag that may be repeated its values with commas between.",
+        "Each flag that is not typed is taken from its variable: --udp-rate from REACTOR_UDP_RATE. What \
+         is typed wins. A flag without a value takes true or false, -v a number, a flag that may be \
+         repeated its values with commas between. Commands with the same flag share the variable. An \
+         empty one is none, and one whose flag does not go with what is typed does not count.",
     ),
     (
         "RUST_LOG",
@@ -82,10 +84,10 @@ pub(super) const ENVIRONMENT: &[(&str, &str)] = &[
     ),
 ];
 
-/// What the long help says of how programs end; the manual page says it too.
+/// What the long help says of how programs end; the manual page says it too. A row each.
 pub(super) const EXIT_CODES: &[(&str, &str)] = &[
     ("0", "done; serve: stopped by /quit or a signal"),
-    ("1", "it could not be done: no such host, refused, broken, a limit of bench broken"),
+    ("1", "it could not be done, or bench found a fault or a broken limit"),
     ("2", "what was typed, or a REACTOR_ variable, makes no sense"),
     ("128+N", "connect and bench: ended by signal N (Ctrl-C: 130)"),
 ];
@@ -149,10 +151,10 @@ fn explained(command: Command, path: &str) -> Command {
         let head = if index == 0 { "\n\nExamples:" } else { "" };
         long.push_str(&format!("{head}\n  {line}\n      {what}"));
     }
-    let list = |rows: &[(&str, &str)]| -> String {
-        rows.iter().map(|(word, what)| format!("\n  {word}\n          {what}")).collect()
+    let list = |rows: &[(&str, &str)], between: &str| -> String {
+        rows.iter().map(|(word, what)| format!("\n  {word:<7}{between}{what}")).collect()
     };
-    let (environment, codes) = (list(ENVIRONMENT), list(EXIT_CODES));
+    let (environment, codes) = (list(ENVIRONMENT, "\n          "), list(EXIT_CODES, " "));
     let ending = format!("{VALUES}\n\nEnvironment:{environment}\n\nExit codes:{codes}");
     let command = command.long_about(long).after_long_help(ending);
     command.mut_subcommands(|below| {
@@ -186,5 +188,21 @@ mod tests {
                 assert!(flags.iter().any(|known| known == flag), "{flag}");
             }
         }
+    }
+
+    #[test]
+    fn each_flag_with_a_value_says_its_default() {
+        fn check(command: &Command) {
+            for arg in command.get_opts() {
+                let text = arg.get_long_help().or(arg.get_help()).map(ToString::to_string);
+                let told = text.is_some_and(|text| text.contains("[default"));
+                let is_told = told || !arg.get_default_values().is_empty();
+                assert!(is_told, "{} --{}", command.get_name(), arg.get_id());
+            }
+            command.get_subcommands().for_each(check);
+        }
+        let mut tree = Cli::tree();
+        tree.build();
+        check(&tree);
     }
 }

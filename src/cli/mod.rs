@@ -32,13 +32,15 @@ use units::{Size, parse_duration};
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100)]
 pub struct Cli {
-    /// Tell more on stderr: -v connections, -vv every call of the loop.
+    /// Tell more: -v connections, -vv every call of the loop.
     #[arg(short, long, action = ArgAction::Count, global = true)]
     pub verbose: u8,
     /// Tell errors only; where we listen is told all the same.
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
-    /// Colour on a terminal; NO_COLOR, CLICOLOR and CLICOLOR_FORCE are obeyed where it is auto.
+    /// Colour on a terminal.
+    ///
+    /// NO_COLOR, CLICOLOR and CLICOLOR_FORCE are obeyed where it is auto.
     #[arg(long, value_enum, global = true, default_value_t, value_name = "WHEN")]
     color: ColorArg,
     /// How log lines on stderr look; under the journal text has no time stamps.
@@ -179,6 +181,9 @@ impl ProtocolArg {
         }
     }
 }
+
+/// Stands for stdout where a file is asked for.
+const STDOUT: &str = "-";
 
 /// Stands where no address was typed. No address is written so; which one it is depends on `-6`.
 const DEFAULT: &str = "(127.0.0.1:65432)";

@@ -1,6 +1,6 @@
 //! The flags of `reactor connect --udp` and `--count`: probes that are counted and clocked.
 
-use super::{Error, Size, parse_duration};
+use super::{Error, STDOUT, Size, parse_duration};
 use crate::connect::{ChatPingOptions, JsonTo, PING_LENS, PingOptions, ProbeOptions};
 use crate::os::interfaces::is_broadcast;
 use crate::os::udp::Multicast;
@@ -23,7 +23,7 @@ pub(super) struct ProbeArgs {
     #[arg(long, requires = "udp", conflicts_with = "count")]
     rtt: bool,
     /// Send N datagrams, or N times /ping without --udp, and end with figures, like ping; 0: until
-    /// Ctrl-C.
+    /// Ctrl-C [default: stdin is sent].
     #[arg(long, value_name = "N")]
     count: Option<u64>,
     /// With --count: the time from one to the next; 0s: as fast as they are answered.
@@ -34,11 +34,13 @@ pub(super) struct ProbeArgs {
     #[arg(long, value_name = "SIZE", requires_all = ["count", "udp"])]
     #[arg(default_value_t = Size::bytes(56))]
     size: Size,
-    /// With --count: the figures as JSON, in FILE (typed with =, for the next word may be the
-    /// server) or as the only thing on stdout.
+    /// With --count: the figures as JSON, in FILE or on stdout instead of text [default: text].
+    ///
+    /// Without FILE, or where it is -, to stdout. FILE is typed with =, as in --json=figures.json, for the
+    /// next word may be the server.
     #[arg(long, value_name = "FILE", requires = "count", require_equals = true)]
-    #[arg(num_args = 0..=1)]
-    json: Option<Option<PathBuf>>,
+    #[arg(num_args = 0..=1, default_missing_value = STDOUT)]
+    json: Option<PathBuf>,
     /// An address of the interface that IPv4 multicast leaves by; of IPv6 write [GROUP%ZONE]
     /// [default: as the system chooses].
     #[arg(long, value_name = "ADDR", requires = "udp")]
@@ -95,7 +97,10 @@ impl ProbeArgs {
             let (min, max) = (PING_LENS.start(), PING_LENS.end());
             return Err(Error::Usage(format!("--size {size}: {min} to {max} bytes")));
         }
-        let json = self.json.clone().map(|to| to.map_or(JsonTo::Stdout, JsonTo::File));
+        let json = self.json.clone().map(|file| match file.as_os_str() == STDOUT {
+            true => JsonTo::Stdout,
+            false => JsonTo::File(file),
+        });
         let count = (count > 0).then_some(count);
         Ok(PingOptions { count, interval: self.interval, size, json })
     }

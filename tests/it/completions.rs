@@ -61,7 +61,7 @@ fn zsh_loads_the_function_for_the_program() {
     let Some(said) = ask("zsh", &["-f", "-c", &program]) else { return };
     assert_eq!(said, "_reactor\nloaded\n");
     let text = fs::read_to_string(&path).unwrap();
-    assert!(text.contains(":(chat lines raw)") || text.contains("chat\\:"), "values of --protocol");
+    assert!(text.contains("((chat\\:"), "values of --protocol");
     assert!(text.contains("_files") && text.contains("_hosts"), "files and hosts");
 }
 

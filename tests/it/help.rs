@@ -254,3 +254,19 @@ fn a_report_that_only_a_file_can_hold_is_not_written_to_a_file_named_dash() {
         assert!(told.contains("only --json can go to stdout"), "{told}");
     }
 }
+
+#[test]
+fn a_json_file_named_dash_is_stdout() {
+    let server = Program::start(&["serve", "--udp", "127.0.0.1:0"]);
+    let to = server.udp().to_string();
+    let output = run(&["connect", "--udp", "--count", "1", "--json=-", &to], &[]);
+    assert!(output.status.success() && output.stdout.starts_with(b"{"), "{output:?}");
+}
+
+#[test]
+fn the_server_that_bench_starts_takes_no_variable() {
+    let args = ["bench", "rtt", "--messages", "10", "--warmup", "0s"];
+    let output = run(&args, &[("REACTOR_ACCESS", "no such file")]);
+    // Whether the figures may be believed is the machine's matter.
+    assert!(text(&output.stdout).contains("latency"), "{output:?}");
+}

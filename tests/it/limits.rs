@@ -185,8 +185,8 @@ fn past_the_total_of_all_buffers_somebody_goes_and_the_others_go_on() {
 fn limits_that_make_no_sense_are_refused() {
     for (flag, value, why) in [
         ("--stall-timeout", "0s", "--stall-timeout: longer than 0"),
-        ("--buffers-total", "1KiB", "--buffers-total 1.0 KiB: at least 262144 bytes"),
-        ("--send-buffer", "2GiB", "--send-buffer 2.0 GiB: at most 1.0 GiB"),
+        ("--buffers-total", "1KiB", "--buffers-total 1KiB: at least 262144 bytes"),
+        ("--send-buffer", "2GiB", "--send-buffer 2GiB: at most 1GiB"),
     ] {
         Program::start(&["serve", "--tcp", "127.0.0.1:0", flag, value]).expect_failure(2, why);
     }
