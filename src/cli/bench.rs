@@ -205,7 +205,7 @@ struct TargetArgs {
 /// What `reactor bench` is to do.
 pub enum Bench<'a> {
     /// Measure, and hand the report to the writer.
-    Measure(bench::Options, Writer<'a>),
+    Measure(Box<bench::Options>, Writer<'a>),
     /// Two runs were laid side by side already.
     Compared,
 }
@@ -290,7 +290,7 @@ impl BenchArgs {
                 .map(|word| word.to_string_lossy().into_owned())
                 .collect(),
         };
-        Ok(Bench::Measure(options, Writer(&target.output)))
+        Ok(Bench::Measure(Box::new(options), Writer(&target.output)))
     }
 
     fn fanout(&self, load: Load, lines: &LineArgs) -> Result<Scenario, Error> {

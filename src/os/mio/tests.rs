@@ -70,7 +70,7 @@ fn hints_within(os: &mut MioOs, source: Source, time: Duration) -> Hints {
 /// One accepted connection as peer #1, and its client.
 fn pair(os: &mut MioOs) -> (Stream, StdStream) {
     let mut listener = os.listen(&local(0).into(), OWNER_ALONE, 0).unwrap();
-    let client = StdStream::connect(address_of(&os, &listener)).unwrap();
+    let client = StdStream::connect(address_of(os, &listener)).unwrap();
     client.set_read_timeout(Some(PATIENCE)).unwrap();
     let (stream, from) = until(os, |os| os.accept(&mut listener, peer(1))).unwrap();
     assert_eq!(from, client.local_addr().unwrap().into());
