@@ -108,7 +108,7 @@ impl Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Serve TCP chat and UDP echo.
-    Serve(ServeArgs),
+    Serve(Box<ServeArgs>),
     /// Connect to a server: talk in a chat, pass lines on, or send datagrams.
     Connect(ConnectArgs),
     /// Measure a server: one that it starts itself, or any that passes lines on or echoes.
