@@ -138,7 +138,8 @@ mod tests {
         let folder = folder("regular");
         let link = folder.join("link");
         std::os::unix::fs::symlink("/dev/null", &link).unwrap();
-        for path in [&*link, &*folder, Path::new("/dev/null")] {
+        // Not the device itself: were this broken, the test would replace it.
+        for path in [&*link, &*folder] {
             assert_eq!(hold(path, b"1\n").unwrap_err().to_string(), "not a regular file");
         }
         assert_eq!(hold(Path::new("/"), b"").unwrap_err().to_string(), "names no file");

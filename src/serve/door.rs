@@ -116,8 +116,8 @@ impl Server {
                 }
                 Heard::Wrong(left) => {
                     let tries = if left == 1 { "try" } else { "tries" };
-                    let told = format_args!("that is not the secret: {left} {tries} left");
-                    self.chat.tell(peer, told);
+                    self.chat
+                        .tell(peer, format_args!("that is not the secret: {left} {tries} left"));
                 }
                 Heard::Refused => {
                     let last_words = format_args!("that is not the secret");

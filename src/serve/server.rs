@@ -200,9 +200,9 @@ impl Server {
 
     fn refuse_too_long(&mut self, peer: PeerId) {
         let len_max = self.chat.line_len_max();
-        let last_words = format_args!("line too long: at most {len_max} bytes");
         self.bounds.clocks.forget(peer);
-        self.chat.close(peer, CloseReason::TooLong, last_words);
+        let why = CloseReason::TooLong;
+        self.chat.close(peer, why, format_args!("line too long: at most {len_max} bytes"));
     }
 
     /// Peers whose address fits.
