@@ -26,10 +26,11 @@ impl LogFormat {
 /// The flags of a service.
 #[derive(Debug, Args)]
 pub(super) struct ServiceArgs {
-    /// Write the process id to FILE once everything is bound; removed at the end.
+    /// Write the process id to FILE once everything is bound; removed at the end [default: none].
     #[arg(long, value_name = "FILE")]
     pid_file: Option<PathBuf>,
-    /// Write a line for each socket to FILE once all are bound: `tcp ADDRESS chat`; removed at the end.
+    /// Write a line for each socket to FILE once all are bound, `tcp ADDRESS chat`; removed at the
+    /// end [default: none].
     #[arg(long, value_name = "FILE")]
     port_file: Option<PathBuf>,
 }

@@ -15,10 +15,10 @@ const MODE_MAX: u32 = 0o777;
 /// The flags of Unix sockets.
 #[derive(Debug, Args)]
 pub(super) struct UnixArgs {
-    /// Serve chat at a Unix socket, too: a path, or @NAME (Linux); may be repeated.
+    /// Serve chat at a Unix socket, too: a path, or @NAME (Linux); may be repeated [default: none].
     #[arg(long, value_name = "PATH", value_parser = parser())]
     unix: Vec<UnixAddress>,
-    /// Answer datagrams at a Unix socket; may be repeated.
+    /// Answer datagrams at a Unix socket; may be repeated [default: none].
     #[arg(long, value_name = "PATH", value_parser = parser())]
     unix_dgram: Vec<UnixAddress>,
     /// Permissions of these paths, in octal: who may connect, or send.
