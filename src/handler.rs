@@ -230,6 +230,8 @@ pub enum Action {
         /// A longer one is an error.
         bytes_max: usize,
     },
+    /// Tells the service manager, and asks for one `notified`, in the same phase.
+    Notify(Notice),
     /// Ends a hold: the kept bytes are offered again, then reading goes on.
     Resume(PeerId),
     /// No more accepts; what has arrived is read; every connection is finished; then `run`
@@ -238,6 +240,21 @@ pub enum Action {
         /// What is still there after this is cut; `None` waits as long as it takes.
         within: Option<Duration>,
     },
+}
+
+/// What a service manager is told. sd_notify(3). The texts are one line each, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// READY: everything is bound; or what RELOADING began is done.
+    Ready(String),
+    /// RELOADING.
+    Reloading,
+    /// STOPPING.
+    Stopping(String),
+    /// STATUS alone.
+    Status(String),
+    /// WATCHDOG: alive.
+    Watchdog,
 }
 
 /// A caught signal, by its meaning. signal(7).
@@ -450,6 +467,9 @@ pub trait Handler {
 
     /// act: what [`Action::ReadFile`] asked for.
     fn file_read(&mut self, _contents: io::Result<Vec<u8>>) {}
+
+    /// act: what became of [`Action::Notify`]; what would have blocked was not sent.
+    fn notified(&mut self, _notice: Notice, _outcome: io::Result<()>, _now: Instant) {}
 
     /// expire: `now` has reached `next_deadline`.
     fn expired(&mut self, _now: Instant) {}

@@ -117,6 +117,8 @@
 //! | [`terminal`] | the line being typed, and what is shown above it |
 //! | [`secret`] | what a server asks its peers for first |
 //! | [`timers`], [`stats`], [`histogram`], [`log_queue`] | deadlines in order; counters; times by size; log lines on their way to stderr |
+//! | [`timers`], [`stats`] | deadlines in order; counters |
+//! | [`log_form`], [`log_queue`] | how a log line looks; log lines on their way to stderr |
 //! | [`handler`] | the contract between the loop and the programs |
 //! | [`reactor`] | the loop |
 //! | [`os`] | the trait, and the real system |
@@ -159,6 +161,7 @@ pub mod ctl;
 pub mod echo;
 pub mod handler;
 pub mod histogram;
+pub mod log_form;
 pub mod log_queue;
 pub mod os;
 mod outgoing;

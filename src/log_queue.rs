@@ -2,8 +2,11 @@
 //!
 //! A log call must never block the loop (clice#514, node#12970: a full pipe on stdout stopped a
 //! server). So lines are put here, the loop writes them when stderr takes them, and what does not
-//! fit is dropped whole and counted. What must not be here: log levels, formats, descriptors.
+//! fit is dropped whole and counted. What must not be here: log levels, how a line looks
+//! (`log_form`), descriptors.
 
+use crate::log_form::LogForm;
+use crate::os::clock::utc_now_ms;
 use crate::visible::visible_into;
 use std::collections::VecDeque;
 use std::io::{self, Write};
@@ -26,6 +29,8 @@ pub struct LogQueue(Arc<Mutex<Lines>>);
 struct Lines {
     bytes: VecDeque<u8>,
     bytes_max: usize,
+    /// How it is told that lines were dropped.
+    form: LogForm,
     /// Lines dropped since the last notice of it.
     untold: u64,
     /// Lines dropped since the start.
@@ -38,13 +43,19 @@ struct Lines {
 impl LogQueue {
     /// An empty queue of [`LOG_BYTES_MAX`].
     pub fn new() -> Self {
-        Self::with_room(LOG_BYTES_MAX)
+        Self::of(LogForm::default())
     }
 
-    fn with_room(bytes_max: usize) -> Self {
+    /// The same for lines of this form.
+    pub fn of(form: LogForm) -> Self {
+        Self::with_room(LOG_BYTES_MAX, form)
+    }
+
+    fn with_room(bytes_max: usize, form: LogForm) -> Self {
         LogQueue(Arc::new(Mutex::new(Lines {
             bytes: VecDeque::new(),
             bytes_max,
+            form,
             untold: 0,
             dropped: 0,
             line: Vec::new(),
@@ -52,9 +63,9 @@ impl LogQueue {
         })))
     }
 
-    /// Puts in one line, without its newline: what is told however quiet the log is (where we
-    /// listen, the summary at the end). Bounded and made visible like any other.
-    pub fn say(&self, line: &str) {
+    /// Puts in one line, without its newline. Bounded and made visible like any other.
+    #[cfg(test)]
+    fn say(&self, line: &str) {
         self.lines().push(line.as_bytes());
     }
 
@@ -120,9 +131,9 @@ impl Lines {
     fn push(&mut self, record: &[u8]) {
         self.line.clear();
         if self.untold > 0 {
-            let s = if self.untold == 1 { "" } else { "s" };
-            let notice = format!("{} log line{s} dropped\n", self.untold);
+            let notice = self.form.dropped(&utc_now_ms(), self.untold);
             self.line.extend_from_slice(notice.as_bytes());
+            self.line.push(b'\n');
         }
         visible_into(record, &mut self.line);
         self.line.push(b'\n');
@@ -184,7 +195,7 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_dropped_whole_and_told_before_the_next_that_fits() {
-        let queue = LogQueue::with_room(40);
+        let queue = LogQueue::with_room(40, LogForm::default());
         queue.say(&"x".repeat(30));
         queue.say("0123456789");
         queue.say("9876543210");
@@ -201,7 +212,7 @@ mod tests {
 
     #[test]
     fn a_line_for_which_only_the_notice_is_too_much_is_dropped_too() {
-        let queue = LogQueue::with_room(20);
+        let queue = LogQueue::with_room(20, LogForm::default());
         queue.say(&"x".repeat(20));
         queue.say("0123456789");
         assert_eq!((queue.dropped(), drained(&queue)), (2, String::new()));

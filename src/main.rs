@@ -5,7 +5,11 @@ use reactor::bench::report::merge::merge;
 use reactor::bench::report::progress::{ERASED, line};
 use reactor::cli::{Bench, Cli, Command, Error};
 use reactor::handler::Signal;
+use reactor::log_form::{LogForm, TOLD};
 use reactor::log_queue::LogQueue;
+use reactor::os::activation::Inherited;
+use reactor::os::clock::{utc_now, utc_now_ms};
+use reactor::os::journal::stderr_is_journal;
 use reactor::os::limit::raise_descriptor_limit;
 use reactor::os::mio::{MioOs, Settings};
 use reactor::os::signals::end_by;
@@ -27,23 +31,26 @@ fn main() -> ExitCode {
     give_back_at_panic();
     let cli = match Cli::read() {
         Ok(cli) => cli,
-        Err(error) => return told(&error),
+        Err(error) => {
+            // Nobody may be there to read it.
+            let _ = writeln!(std::io::stderr(), "reactor: {error}");
+            return ExitCode::from(error.code());
+        }
     };
-    let log = LogQueue::new();
-    start_logging(&cli, &log);
+    let form = LogForm { json: cli.log_format.is_json(), journal: stderr_is_journal() };
+    let log = LogQueue::of(form);
+    start_logging(&cli, form, &log);
     let outcome = run(&cli, &log);
     give_back(); // a loop that failed has closed nothing
     write_last(&log, LAST_LINES_WITHIN);
     if let Ok(Outcome { signal: Some(signal), .. }) = outcome {
         end_by(signal); // the shell sees which; the code is for where that cannot be
     }
-    outcome.map_or_else(|error| told(&error), |outcome| outcome.code)
-}
-
-fn told(error: &Error) -> ExitCode {
-    // Nobody may be there to read it.
-    let _ = writeln!(std::io::stderr(), "reactor: {error}");
-    ExitCode::from(error.code())
+    outcome.map(|outcome| outcome.code).unwrap_or_else(|error| {
+        log::error!(target: TOLD, event = "failed", code = error.code(); "reactor: {error}");
+        write_last(&log, LAST_LINES_WITHIN); // again: a queue that was full had no room for it
+        ExitCode::from(error.code())
+    })
 }
 
 /// How a command ended well.
@@ -64,8 +71,9 @@ fn run(cli: &Cli, log: &LogQueue) -> Result<Outcome, Error> {
     let trace = log::log_enabled!(log::Level::Debug);
     match &cli.command {
         Command::Serve(args) => {
+            let inherited = Inherited::of_environment().map_err(Error::Failed)?;
             let (before, descriptors) = raise_descriptor_limit();
-            let options = args.options(look, descriptors)?;
+            let options = args.options(look, descriptors, &inherited)?;
             let settings = Settings {
                 ipv6_only: args.ipv6_only(),
                 send_buffer: args.send_buffer()?,
@@ -73,9 +81,14 @@ fn run(cli: &Cli, log: &LogQueue) -> Result<Outcome, Error> {
                 ..Settings::default()
             };
             let version = env!("CARGO_PKG_VERSION");
-            log.say(&format!("reactor {version} on {}, pid {}", host_name(), std::process::id()));
+            let (host, pid) = (host_name(), std::process::id());
+            log::info!(
+                target: TOLD, event = "started", version, host = &*host, pid;
+                "reactor {version} on {host}, pid {pid}"
+            );
             log::info!("descriptor limit {descriptors} (was {before})");
-            let os = MioOs::new(settings).map_err(failed)?;
+            let mut os = MioOs::new(settings).map_err(failed)?;
+            os.inherit(inherited);
             if trace {
                 serve::run(TraceOs::new(os), &options, log).map_err(failed)?;
             } else {
@@ -148,7 +161,7 @@ fn failed(error: impl std::fmt::Display) -> Error {
 
 /// Lines go to the queue, which the loop drains to stderr. RUST_LOG is for debugging, where
 /// neither -v nor -q is given.
-fn start_logging(cli: &Cli, log: &LogQueue) {
+fn start_logging(cli: &Cli, form: LogForm, log: &LogQueue) {
     let level = match (cli.quiet, cli.verbose) {
         (true, _) => log::LevelFilter::Error,
         (_, 0) => log::LevelFilter::Warn,
@@ -156,9 +169,13 @@ fn start_logging(cli: &Cli, log: &LogQueue) {
         _ => log::LevelFilter::Debug,
     };
     let mut builder = env_logger::Builder::new();
-    builder.filter_level(level);
+    builder.filter_level(level).filter_module(TOLD, log::LevelFilter::Info);
     if !cli.quiet && cli.verbose == 0 {
         builder.parse_default_env();
     }
-    builder.format_target(false).target(env_logger::Target::Pipe(Box::new(log.clone()))).init();
+    builder.format(move |out, record| {
+        let time = if form.json { utc_now_ms() } else { utc_now() };
+        writeln!(out, "{}", form.line(&time, record))
+    });
+    builder.target(env_logger::Target::Pipe(Box::new(log.clone()))).init();
 }

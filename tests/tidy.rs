@@ -243,7 +243,8 @@ const PURE: [&str; 15] = [
 
 #[test]
 fn only_os_names_mio_and_the_crates_of_the_system() {
-    for name in ["mio", "socket2", "signal_hook", "signal_hook_mio", "quinn_udp", "nix"] {
+    for name in ["mio", "socket2", "signal_hook", "signal_hook_mio", "quinn_udp", "nix", "listenfd"]
+    {
         only_names(name, &["src/os/"]);
     }
 }

@@ -45,6 +45,11 @@ impl Chat {
         state.muted
     }
 
+    /// How many rooms there are.
+    pub fn rooms_open(&self) -> usize {
+        self.rooms.len()
+    }
+
     /// How many members are behind their room's log, and by how many messages at most.
     pub fn lag(&self) -> (usize, u32) {
         let behind: Vec<u32> = self.members().map(|(_, lag)| lag).filter(|&lag| lag > 0).collect();

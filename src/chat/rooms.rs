@@ -107,6 +107,10 @@ impl Rooms {
         self.dirty.retain(|&dirty| dirty != index);
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.by_name.len()
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = &Room> {
         self.table.iter().flatten()
     }

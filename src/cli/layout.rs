@@ -9,7 +9,7 @@ use clap::{Arg, Command, ValueHint};
 type Group = (&'static str, &'static [&'static str], &'static [&'static str]);
 
 const SERVE: &[Group] = &[
-    ("Addresses", &["tcp", "udp"], &["ipv4", "ipv6"]),
+    ("Addresses", &["tcp", "udp", "unix"], &["unix-dgram", "unix-mode", "ipv4", "ipv6"]),
     ("Chat", &["protocol", "console", "history"], &["rooms-max", "slow", "line-max", "log-bytes"]),
     (
         "Who may come in",
@@ -24,6 +24,7 @@ const SERVE: &[Group] = &[
     ),
     ("UDP echo", &["udp-rate"], &["udp-burst", "udp-any-port", "udp-group", "udp-broadcast"]),
     ("Memory and speed", &[], &["buffers-total", "send-buffer", "spin", "gather"]),
+    ("As a service", &[], &["pid-file", "port-file"]),
 ];
 
 const CONNECT: &[Group] = &[
@@ -56,7 +57,7 @@ const BENCH: &[Group] = &[
     ("The report", &["json", "html"], &["hgrm"]),
 ];
 
-const EVERYWHERE: &[Group] = &[("Every command", &["verbose", "quiet", "color"], &[])];
+const EVERYWHERE: &[Group] = &[("Every command", &["verbose", "quiet", "color"], &["log-format"])];
 
 /// What the long help says of values.
 const VALUES: &str = "\

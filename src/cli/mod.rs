@@ -12,6 +12,7 @@ mod layout;
 mod pages;
 mod probe;
 mod serve;
+mod service;
 mod units;
 mod unix;
 
@@ -25,6 +26,7 @@ pub use connect::ConnectArgs;
 pub use control::CtlArgs;
 pub use pages::{CompletionsArgs, ManArgs};
 pub use serve::ServeArgs;
+pub use service::LogFormat;
 use std::net::SocketAddr;
 use units::{Size, parse_duration};
 
@@ -43,6 +45,9 @@ pub struct Cli {
     /// NO_COLOR, CLICOLOR and CLICOLOR_FORCE are obeyed where it is auto.
     #[arg(long, value_enum, global = true, default_value_t, value_name = "WHEN")]
     color: ColorArg,
+    /// How log lines on stderr look; under the journal text has no time stamps.
+    #[arg(long, value_enum, global = true, default_value_t, value_name = "FORM")]
+    pub log_format: LogFormat,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,

@@ -2,11 +2,13 @@
 
 use super::admission::AdmissionArgs;
 use super::control::ManagementArgs;
+use super::service::{ServiceArgs, instead};
 use super::unix::UnixArgs;
 use super::{DEFAULT, Error, FamilyArgs, Look, ProtocolArg, Size, parse_duration, resolve};
 use crate::address::{Group, GroupError, Transport, Use};
 use crate::echo;
 use crate::handler::FOR_EVER;
+use crate::os::activation::{Inherited, Kind};
 use crate::os::interfaces;
 use crate::reactor::Spin;
 use crate::serve::{self, ConsoleMode, FloodLimits, Rules, Slow};
@@ -113,6 +115,8 @@ pub struct ServeArgs {
     #[command(flatten)]
     admission: AdmissionArgs,
     #[command(flatten)]
+    service: ServiceArgs,
+    #[command(flatten)]
     family: FamilyArgs,
 }
 
@@ -188,8 +192,13 @@ impl ServeArgs {
     }
 
     /// Resolves the addresses; may block on a name server. `descriptors`: how many this process
-    /// may have.
-    pub fn options(&self, look: Look, descriptors: u64) -> Result<serve::Options, Error> {
+    /// may have. Of each kind of socket that is `inherited` there are no others.
+    pub fn options(
+        &self,
+        look: Look,
+        descriptors: u64,
+        inherited: &Inherited,
+    ) -> Result<serve::Options, Error> {
         let line_len_max = usize::try_from(self.line_max.as_u64()).unwrap_or(usize::MAX);
         let log_bytes = usize::try_from(self.log_bytes.as_u64()).unwrap_or(usize::MAX);
         let limit = serve::line_len_limit(log_bytes);
@@ -217,6 +226,7 @@ impl ServeArgs {
         }
         let default = [DEFAULT.to_owned()];
         let neither = self.tcp.is_empty() && self.udp.is_empty() && !self.unix.any();
+        let neither = neither && inherited.is_empty();
         let (tcp, udp) =
             if neither { (&default[..], &default[..]) } else { (&*self.tcp, &*self.udp) };
         let family = self.family.family();
@@ -241,9 +251,11 @@ impl ServeArgs {
             (Some(SlowArg::Pause), _) => Slow::Pause,
         };
         Ok(serve::Options {
-            tcp: all(tcp, Transport::Tcp)?,
-            udp: all(udp, Transport::Udp)?,
-            unix: self.unix.options(),
+            tcp: instead("--tcp", inherited.ip(Kind::Stream), tcp, |tcp| all(tcp, Transport::Tcp))?,
+            udp: instead("--udp", inherited.ip(Kind::Datagram), udp, |udp| {
+                all(udp, Transport::Udp)
+            })?,
+            unix: self.unix.options(inherited)?,
             echo: echo::Rules {
                 any_port: self.udp_any_port,
                 rate: self.udp_rate,
@@ -277,6 +289,7 @@ impl ServeArgs {
             management: self.management.management(&self.family)?,
             admission: self.admission.admission(descriptors)?,
             interfaces: self.reachable_at(),
+            service: self.service.service(),
             console: match self.console {
                 ConsoleArg::Off => ConsoleMode::Off,
                 ConsoleArg::Commands => ConsoleMode::Commands,

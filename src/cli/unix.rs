@@ -1,7 +1,10 @@
 //! Unix-domain sockets on the command line of `reactor serve`.
 
+use super::Error;
+use super::service::instead;
 use crate::address::unix_address;
 use crate::handler::{OWNER_ALONE, UnixAddress};
+use crate::os::activation::{Inherited, Kind};
 use crate::serve;
 use clap::Args;
 use clap::builder::{OsStringValueParser, TypedValueParser};
@@ -12,10 +15,10 @@ const MODE_MAX: u32 = 0o777;
 /// The flags of Unix sockets.
 #[derive(Debug, Args)]
 pub(super) struct UnixArgs {
-    /// Serve chat at a Unix socket, too: a path, or @NAME (Linux); may be repeated.
+    /// Serve chat at a Unix socket, too: a path, or @NAME (Linux); may be repeated [default: none].
     #[arg(long, value_name = "PATH", value_parser = parser())]
     unix: Vec<UnixAddress>,
-    /// Answer datagrams at a Unix socket; may be repeated.
+    /// Answer datagrams at a Unix socket; may be repeated [default: none].
     #[arg(long, value_name = "PATH", value_parser = parser())]
     unix_dgram: Vec<UnixAddress>,
     /// Permissions of these paths, in octal: who may connect, or send.
@@ -29,12 +32,15 @@ impl UnixArgs {
         !self.unix.is_empty() || !self.unix_dgram.is_empty()
     }
 
-    pub(super) fn options(&self) -> serve::UnixOptions {
-        serve::UnixOptions {
-            streams: self.unix.clone(),
-            datagrams: self.unix_dgram.clone(),
+    /// Of each kind of socket that is `inherited` there are no others.
+    pub(super) fn options(&self, inherited: &Inherited) -> Result<serve::UnixOptions, Error> {
+        let (streams, datagrams) = (inherited.unix(Kind::Stream), inherited.unix(Kind::Datagram));
+        let as_they_are = |asked: &[UnixAddress]| Ok(asked.to_vec());
+        Ok(serve::UnixOptions {
+            streams: instead("--unix", streams, &self.unix, as_they_are)?,
+            datagrams: instead("--unix-dgram", datagrams, &self.unix_dgram, as_they_are)?,
             mode: self.unix_mode,
-        }
+        })
     }
 }
 

@@ -4,15 +4,18 @@
 //!
 //! Only files under `os/` name mio. What each call promises stands at the trait.
 
+use super::activation::{Inherited, Kind};
+use super::held::{self, HeldFile};
 use super::interfaces::Interfaces;
 use super::listener::Listener;
+use super::notify::Manager;
 use super::stdio::{Output, Stdio};
 use super::stream::Stream;
 use super::token::{decode, encode};
 use super::udp::{Multicast, Udp};
 use super::unix_dgram::UnixDgram;
 use super::{Batch, Caught, Event, File, Hints, Os, Raise, Source, Transmit, file, terminal, unix};
-use crate::handler::{Endpoint, PeerId, Remote, Signal, UnixAddress, Window};
+use crate::handler::{Endpoint, Notice, PeerId, Remote, Signal, UnixAddress, Window};
 use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use mio::{Events, Interest, Poll};
 use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGWINCH};
@@ -80,7 +83,11 @@ pub struct MioOs {
     signals: Signals,
     /// Which of stdin, stdout and stderr were terminals at the start.
     terminals: [bool; 3],
+    /// Sockets that the service manager bound.
+    inherited: Inherited,
     log: Output,
+    /// Made for the first notice.
+    manager: Option<Manager>,
     interfaces: Interfaces,
     events: Events,
     /// How many of `events` have been told: a caller with a smaller vector gets the rest next time.
@@ -105,7 +112,9 @@ impl MioOs {
             settings,
             signals,
             terminals: terminals(),
+            inherited: Inherited::default(),
             log,
+            manager: None,
             interfaces: Interfaces::default(),
             events: Events::with_capacity(EVENTS_MAX),
             told: 0,
@@ -127,17 +136,26 @@ impl MioOs {
 }
 
 impl MioOs {
+    /// Gives it sockets that are bound already: a listen or a bind at the address of one takes that.
+    pub fn inherit(&mut self, inherited: Inherited) {
+        self.inherited = inherited;
+    }
+
+    /// What connections have from their listener: one call instead of one each.
+    fn prepare_tcp(&self, listener: &Socket) -> io::Result<()> {
+        if self.settings.send_buffer > 0 {
+            listener.set_send_buffer_size(self.settings.send_buffer)?;
+        }
+        self.notice_dead_peers(SockRef::from(listener))
+    }
+
     fn listen_tcp(&self, at: SocketAddr) -> io::Result<Listener> {
         let socket = Socket::new(Domain::for_address(at), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_reuse_address(true)?;
         if at.is_ipv6() {
             socket.set_only_v6(self.settings.ipv6_only || !at.ip().is_unspecified())?;
         }
-        if self.settings.send_buffer > 0 {
-            // Accepted sockets have it from their listener: one call instead of one each.
-            socket.set_send_buffer_size(self.settings.send_buffer)?;
-        }
-        self.notice_dead_peers(SockRef::from(&socket))?; // inherited too
+        self.prepare_tcp(&socket)?;
         socket.bind(&at.into())?;
         socket.listen(BACKLOG)?;
         socket.set_nonblocking(true)?;
@@ -254,9 +272,17 @@ impl Os for MioOs {
     }
 
     fn listen(&mut self, at: &Endpoint, mode: u32, index: usize) -> io::Result<Listener> {
-        let mut listener = match at {
-            Endpoint::Ip(at) => self.listen_tcp(*at)?,
-            Endpoint::Unix(at) => {
+        let mut listener = match (at, self.inherited.take(Kind::Stream, at)) {
+            (Endpoint::Ip(_), Some(socket)) => {
+                self.prepare_tcp(&socket)?;
+                Listener::Tcp(TcpListener::from_std(socket.into()))
+            }
+            // Its path is the service manager's: it stays.
+            (Endpoint::Unix(_), Some(socket)) => {
+                Listener::Unix { socket: UnixListener::from_std(socket.into()), path: None }
+            }
+            (Endpoint::Ip(at), None) => self.listen_tcp(*at)?,
+            (Endpoint::Unix(at), None) => {
                 let listen = |socket: &Socket| socket.listen(BACKLOG);
                 let (socket, path) = unix::bind(Type::STREAM, at, mode, listen)?;
                 Listener::Unix { socket: UnixListener::from_std(socket.into()), path }
@@ -338,7 +364,10 @@ impl Os for MioOs {
     }
 
     fn bind_udp(&mut self, at: SocketAddr, broadcast: bool, index: usize) -> io::Result<Udp> {
-        let mut udp = Udp::bind(at, broadcast, self.settings.ipv6_only)?;
+        let mut udp = match self.inherited.take(Kind::Datagram, &at.into()) {
+            Some(socket) => Udp::of(socket, at, broadcast)?,
+            None => Udp::bind(at, broadcast, self.settings.ipv6_only)?,
+        };
         udp.set_multicast(&self.settings.multicast)?;
         self.poll.registry().register(
             &mut udp.socket,
@@ -369,7 +398,11 @@ impl Os for MioOs {
     }
 
     fn bind_unix(&mut self, at: &UnixAddress, mode: u32, index: usize) -> io::Result<UnixDgram> {
-        let mut dgram = UnixDgram::bind(at, mode)?;
+        let inherited = self.inherited.take(Kind::Datagram, &at.clone().into());
+        let mut dgram = match inherited {
+            Some(socket) => UnixDgram::of(socket),
+            None => UnixDgram::bind(at, mode)?,
+        };
         let token = encode(Source::UnixDgram(index));
         self.poll.registry().register(&mut dgram.socket, token, Interest::READABLE)?;
         Ok(dgram)
@@ -433,6 +466,18 @@ impl Os for MioOs {
 
     fn read_file(&mut self, path: &Path, bytes_max: usize) -> io::Result<File> {
         file::read(path, bytes_max)
+    }
+
+    fn hold_file(&mut self, path: &Path, bytes: &[u8]) -> io::Result<HeldFile> {
+        held::hold(path, bytes)
+    }
+
+    fn notify(&mut self, notice: &Notice) -> io::Result<()> {
+        let manager = match self.manager.take() {
+            Some(manager) => manager,
+            None => Manager::of_environment()?,
+        };
+        self.manager.insert(manager).notify(notice)
     }
 
     fn write_log(&mut self, bytes: &[u8]) -> io::Result<usize> {

@@ -2,12 +2,16 @@
 //! Python socket module name them. An [`Os`] makes no decision; the loop makes them all, so that
 //! the simulated kernel (`sim`) sees every one of them.
 
+pub mod activation;
 pub mod clock;
 mod file;
+pub mod held;
 pub mod interfaces;
+pub mod journal;
 pub mod limit;
 pub mod listener;
 pub mod mio;
+pub mod notify;
 pub mod signals;
 pub mod stdio;
 pub mod stream;
@@ -18,7 +22,8 @@ pub mod udp;
 pub mod unix;
 pub mod unix_dgram;
 
-use crate::handler::{Endpoint, Hit, PeerId, Remote, Signal, UnixAddress, Window};
+use crate::handler::{Endpoint, Hit, Notice, PeerId, Remote, Signal, UnixAddress, Window};
+use held::HeldFile;
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
@@ -369,6 +374,14 @@ pub trait Os {
     /// than `bytes_max`. The one call that may take a disk's time: nobody waits for a file that does
     /// not answer as one on a disk does.
     fn read_file(&mut self, path: &Path, bytes_max: usize) -> io::Result<File>;
+
+    /// open, flock, write and rename: a file that is there, whole, as long as what is returned.
+    /// Replaces what a process that is gone left behind; [`io::ErrorKind::ResourceBusy`]: one that lives
+    /// holds it. As `read_file`, it may take a disk's time.
+    fn hold_file(&mut self, path: &Path, bytes: &[u8]) -> io::Result<HeldFile>;
+
+    /// sendto to the service manager's socket (NOTIFY_SOCKET): one datagram.
+    fn notify(&mut self, notice: &Notice) -> io::Result<()>;
 
     /// write to stderr; registered as `Log`. Log lines come from a bounded queue, see
     /// `log_queue`.

@@ -6,8 +6,9 @@
 //! told, each line would cause the next. Where the lines are shown on the console's screen, its sends
 //! and the events that only say that it takes bytes again are left out too.
 
+use super::held::HeldFile;
 use super::{Batch, Caught, Event, File, Hints, Os, Raise, Source, Transmit};
-use crate::handler::{Endpoint, PeerId, Remote, UnixAddress, Window};
+use crate::handler::{Endpoint, Notice, PeerId, Remote, UnixAddress, Window};
 use std::fmt;
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::{IpAddr, SocketAddr};
@@ -352,6 +353,24 @@ impl<O: Os> Os for TraceOs<O> {
         match &result {
             Ok(file) => tell!("read_file {path:?} {} bytes", file.bytes.len()),
             Err(error) => tell!("read_file {path:?} {}", Failure(error)),
+        }
+        result
+    }
+
+    fn hold_file(&mut self, path: &Path, bytes: &[u8]) -> io::Result<HeldFile> {
+        let result = self.os.hold_file(path, bytes);
+        match &result {
+            Ok(_) => tell!("hold_file {path:?} {} bytes", bytes.len()),
+            Err(error) => tell!("hold_file {path:?} {}", Failure(error)),
+        }
+        result
+    }
+
+    fn notify(&mut self, notice: &Notice) -> io::Result<()> {
+        let result = self.os.notify(notice);
+        match &result {
+            Ok(()) => tell!("notify {notice:?}"),
+            Err(error) => tell!("notify {notice:?} {}", Failure(error)),
         }
         result
     }

@@ -75,12 +75,17 @@ impl Udp {
         }
         // More is better, less is no error.
         let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES);
-        socket.set_broadcast(broadcast)?;
         socket.bind(&at.into())?;
+        socket.set_nonblocking(true)?;
+        Udp::of(socket, at, broadcast)
+    }
+
+    /// A socket that is bound there already and does not block. Its buffers are as they were set.
+    pub(super) fn of(socket: Socket, at: SocketAddr, broadcast: bool) -> io::Result<Self> {
+        socket.set_broadcast(broadcast)?;
         let (v6, only) = (at.is_ipv6(), is_one_host(at.ip()));
         let state = state_that_fragments(&socket, v6)?;
         untell(&socket, v6, only)?;
-        socket.set_nonblocking(true)?;
         let socket = UdpSocket::from_std(socket.into());
         Ok(Udp { socket, state, v6, bound: at.ip(), only })
     }

@@ -5,7 +5,7 @@ use super::stream::uninterrupted;
 use super::unix::{self, BoundPath};
 use crate::handler::UnixAddress;
 use mio::net::UnixDatagram;
-use socket2::{SockAddr, SockRef, Type};
+use socket2::{SockAddr, SockRef, Socket, Type};
 use std::io;
 
 /// A bound one; its path, where it has one, is removed with it.
@@ -20,6 +20,11 @@ impl UnixDgram {
     pub(super) fn bind(at: &UnixAddress, mode: u32) -> io::Result<Self> {
         let (socket, path) = unix::bind(Type::DGRAM, at, mode, |_| Ok(()))?;
         Ok(UnixDgram { _path: path, socket: UnixDatagram::from_std(socket.into()) })
+    }
+
+    /// A socket that is bound already, and does not block; its path is not ours.
+    pub(super) fn of(socket: Socket) -> Self {
+        UnixDgram { _path: None, socket: UnixDatagram::from_std(socket.into()) }
     }
 
     /// recvfrom(2): its length and its sender. What does not fit `into` is cut off.

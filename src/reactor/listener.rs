@@ -93,7 +93,10 @@ impl<O: Os> Reactor<O> {
                     Ok((peer, from)) => {
                         self.listeners[index].failures = 0;
                         self.stats.accepted += 1;
-                        log::info!("opened {peer} from {from}");
+                        log::info!(
+                            event = "opened", peer = peer.serial, from:% = from;
+                            "opened {peer} from {from}"
+                        );
                         handler.opened(peer, Origin::Accepted { listener: index, from }, now);
                     }
                     Err(error) => self.accept_failed(index, &error, now)?,

@@ -365,6 +365,10 @@ impl<O: Os> Reactor<O> {
                     let file = self.os.read_file(&path, bytes_max);
                     handler.file_read(file.map(|file| file.bytes));
                 }
+                Action::Notify(notice) => {
+                    let outcome = self.os.notify(&notice);
+                    handler.notified(notice, outcome, now);
+                }
                 Action::Stop { within } => self.stop(within.map(|within| now + within)),
             }
         }
@@ -413,7 +417,10 @@ impl<O: Os> Reactor<O> {
             let &Phase::Doomed(why) = conn.phase() else { unreachable!("doomed is never undone") };
             self.os.close(conn.stream);
             self.stats.closed += 1;
-            log::log!(level_of(why), "closed {peer}: {why}");
+            log::log!(
+                level_of(why), event = "closed", peer = peer.serial, why = why.word();
+                "closed {peer}: {why}"
+            );
             handler.closed(peer, why, now);
             if conn.console {
                 self.forget_terminal();

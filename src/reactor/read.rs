@@ -168,7 +168,7 @@ impl<O: Os> Reactor<O> {
             Ok(true) => {
                 self.enter(peer, Phase::Open);
                 let now = self.os.now();
-                log::info!("opened {peer}: connected");
+                log::info!(event = "opened", peer = peer.serial; "opened {peer}: connected");
                 handler.opened(peer, Origin::Dialed, now);
             }
             // A spurious event.

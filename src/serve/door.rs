@@ -4,7 +4,7 @@
 use super::gate::access::{ACCESS_BYTES_MAX, Wrong};
 use super::gate::{Entry, Heard};
 use super::server::Server;
-use crate::handler::{Action, CloseReason, Endpoint, PeerId, Remote, Taken};
+use crate::handler::{Action, CloseReason, Endpoint, Notice, PeerId, Remote, Taken};
 use crate::os::Os;
 use crate::secret::{SECRET_BYTES_MAX, Secret};
 use crate::visible::visible;
@@ -30,10 +30,18 @@ impl Server {
         Ok(())
     }
 
-    /// Asks for the access file.
+    /// Asks for the access file. A service manager that asks where there is none is told that all is
+    /// done.
     pub(super) fn reload(&mut self) {
-        if let Some(path) = self.options.admission.access_file.clone() {
-            self.actions.push_back(Action::ReadFile { path, bytes_max: ACCESS_BYTES_MAX });
+        self.notify(Notice::Reloading);
+        match self.options.admission.access_file.clone() {
+            Some(path) => {
+                self.actions.push_back(Action::ReadFile { path, bytes_max: ACCESS_BYTES_MAX });
+            }
+            None => {
+                log::info!("SIGHUP: no --access file that could be read again");
+                self.notify_reloaded();
+            }
         }
     }
 
@@ -44,6 +52,7 @@ impl Server {
             Ok(told) => log::info!("{told}"),
             Err(error) => log::warn!("{error}; the rules before stay"),
         }
+        self.notify_reloaded();
     }
 
     /// Takes the rules of the access file. What was done, or why not, in one line.
@@ -107,8 +116,8 @@ impl Server {
                 }
                 Heard::Wrong(left) => {
                     let tries = if left == 1 { "try" } else { "tries" };
-                    let told = format_args!("that is not the secret: {left} {tries} left");
-                    self.chat.tell(peer, told);
+                    self.chat
+                        .tell(peer, format_args!("that is not the secret: {left} {tries} left"));
                 }
                 Heard::Refused => {
                     let last_words = format_args!("that is not the secret");

@@ -2,11 +2,11 @@
 //! addresses and tells where. What is said there is `control`'s and `metrics`' business.
 
 use super::control::{CONTROL_PEERS_MAX, TURNED_AWAY_MAX};
+use super::listening::Listening;
 use super::metrics::SCRAPERS_MAX;
 use super::server::{Role, Server};
 use super::{Error, Options};
 use crate::handler::{Endpoint, OWNER_ALONE, UnixAddress};
-use crate::log_queue::LogQueue;
 use crate::os::Os;
 use crate::reactor::Reactor;
 use std::net::SocketAddr;
@@ -26,13 +26,13 @@ pub(super) fn listen<O: Os>(
     reactor: &mut Reactor<O>,
     server: &mut Server,
     options: &Options,
-    log: &LogQueue,
+    listening: &mut Listening,
 ) -> Result<(), Error> {
     for &at in &options.management.metrics {
         let bind = |source| Error::Bind { transport: "tcp", at, source };
         let bound = reactor.listen(&at.into(), OWNER_ALONE).map_err(bind)?;
         server.serves(Role::Metrics);
-        log.say(&format!("listening tcp {bound} metrics"));
+        listening.tell("tcp", &bound, "metrics");
         server.warn_of_metrics(&bound);
     }
     if let Some(path) = &options.management.control {
@@ -40,7 +40,7 @@ pub(super) fn listen<O: Os>(
         let listened = reactor.listen(&Endpoint::Unix(at.clone()), OWNER_ALONE);
         listened.map_err(|source| Error::BindUnix { at: at.clone(), source })?;
         server.serves(Role::Control);
-        log.say(&format!("listening unix {at} control"));
+        listening.tell("unix", &at, "control");
     }
     Ok(())
 }

@@ -8,9 +8,11 @@ mod desk;
 mod door;
 mod flood;
 mod gate;
+mod listening;
 mod management;
 mod memory;
 pub mod metrics;
+mod notices;
 mod operator;
 mod server;
 
@@ -23,15 +25,19 @@ pub use flood::FloodLimits;
 pub use gate::access::{self, Access, Rule, Verdict};
 pub use gate::sources::{CONNECT_RATE_MAX, Crowd};
 pub use gate::{Admission, SECRET_TRIES, SECRET_WITHIN};
+pub use listening::Service;
 pub use management::Management;
 pub use memory::PEER_BYTES;
+pub use notices::Managed;
 pub use server::{STOP_WITHIN, Server};
 
 use crate::echo;
 use crate::handler::{OWNER_ALONE, UnixAddress};
+use crate::log_form::TOLD;
 use crate::log_queue::LogQueue;
 use crate::os::Os;
 use crate::reactor::{Budgets, Limits, Reactor, Spin};
+use listening::Listening;
 use rustix::io::Errno;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -83,6 +89,8 @@ pub struct Options {
     pub management: Management,
     /// This machine's addresses, for the warning about a socket that is bound to all of them.
     pub interfaces: Vec<IpAddr>,
+    /// What is told to a service manager and to scripts.
+    pub service: Service,
     /// What stdin and stdout are for.
     pub console: ConsoleMode,
     /// stdout is a terminal.
@@ -133,6 +141,7 @@ impl Options {
             gather: Duration::ZERO,
             admission: Admission::default(),
             management: Management::default(),
+            service: Service::default(),
             interfaces: Vec::new(),
             console: ConsoleMode::Off,
             stdout_is_terminal: false,
@@ -163,7 +172,7 @@ pub enum Error {
         /// bind(2)'s or listen(2)'s error, or why the path is in use.
         source: io::Error,
     },
-    /// The access file or the secret file is of no use: the whole line.
+    /// A file is of no use (access, secret) or cannot be written (pid, port): the whole line.
     #[error("{0}")]
     File(String),
     /// A multicast group could not be joined.
@@ -203,7 +212,7 @@ fn group_hint(error: &io::Error) -> &'static str {
 }
 
 /// Binds everything, tells where, and serves until a stop is complete. What memory peers may take
-/// and the `listening` lines go to `log` whatever its level; these are `listening TRANSPORT ADDRESS
+/// and the `listening` lines are told whatever the log's level; these are `listening TRANSPORT ADDRESS
 /// SERVICE`, for scripts too.
 pub fn run<O: Os>(mut os: O, options: &Options, log: &LogQueue) -> Result<(), Error> {
     let mut server = Server::new(options);
@@ -213,26 +222,27 @@ pub fn run<O: Os>(mut os: O, options: &Options, log: &LogQueue) -> Result<(), Er
     let &Options { rules: Rules { stall_timeout, .. }, buffers_total, .. } = options;
     reactor.set_limits(Limits { stall_timeout, buffers_total });
     reactor.pace_by(options.spin, options.gather);
-    log.say(&server.ceiling().to_string());
+    log::info!(target: TOLD, "{}", server.ceiling());
+    let mut listening = Listening::default();
     for &at in &options.tcp {
         let bind = |source| Error::Bind { transport: "tcp", at, source };
         let bound = reactor.listen(&at.into(), OWNER_ALONE).map_err(bind)?;
-        log.say(&format!("listening tcp {bound} {}", options.rules.protocol.word()));
+        listening.tell("tcp", &bound, options.rules.protocol.word());
         server.warn_of_wildcard("tcp", &bound);
         server.bound(bound);
     }
     for at in &options.unix.streams {
         let bind = |source| Error::BindUnix { at: at.clone(), source };
         let bound = reactor.listen(&at.clone().into(), options.unix.mode).map_err(bind)?;
-        log.say(&format!("listening unix {at} {}", options.rules.protocol.word()));
+        listening.tell("unix", at, options.rules.protocol.word());
         server.bound(bound);
     }
     for at in &options.unix.datagrams {
         let bind = |source| Error::BindUnix { at: at.clone(), source };
         reactor.bind_unix(at, options.unix.mode).map_err(bind)?;
-        log.say(&format!("listening unix-dgram {at} echo"));
+        listening.tell("unix-dgram", at, "echo");
     }
-    management::listen(&mut reactor, &mut server, options, log)?;
+    management::listen(&mut reactor, &mut server, options, &mut listening)?;
     let mut udps = Vec::new();
     for &at in &options.udp {
         let bind = |source| Error::Bind { transport: "udp", at, source };
@@ -242,7 +252,7 @@ pub fn run<O: Os>(mut os: O, options: &Options, log: &LogQueue) -> Result<(), Er
     }
     join_groups(&mut reactor, options)?;
     for bound in udps {
-        log.say(&format!("listening udp {bound} echo"));
+        listening.tell("udp", &bound, "echo");
         server.warn_of_wildcard("udp", &bound.into());
     }
     if options.console != ConsoleMode::Off
@@ -250,10 +260,13 @@ pub fn run<O: Os>(mut os: O, options: &Options, log: &LogQueue) -> Result<(), Er
     {
         log::warn!("stdin and stdout: {error}; going on without a console");
     }
+    let held = listening.hold_files(reactor.os_mut(), &options.service)?;
+    server.started(reactor.os_mut().now());
     reactor.run(&mut server)?;
+    drop(held);
     server.tell_cut();
     let stats = reactor.report();
-    log::info!("stopped: {stats:?}");
+    log::info!(event = "stopped"; "stopped: {stats:?}");
     if !options.udp.is_empty() || !options.unix.datagrams.is_empty() {
         log::info!("{}", server.tell_datagrams(stats));
     }

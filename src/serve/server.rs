@@ -8,11 +8,12 @@ use super::control::Control;
 use super::desk::Asker;
 use super::gate::Gate;
 use super::metrics::{self, Scrapers};
+use super::notices::Notices;
 use crate::chat::{Chat, Rules, Said};
 use crate::echo::Echo;
 use crate::handler::{
-    Action, CloseReason, Datagram, Endpoint, Handler, Origin, PeerId, Screen, Signal, Slices,
-    Taken, UnixAddress, UnixDatagram,
+    Action, CloseReason, Datagram, Endpoint, Handler, Notice, Origin, PeerId, Screen, Signal,
+    Slices, Taken, UnixAddress, UnixDatagram,
 };
 use crate::log_queue::LogQueue;
 use crate::stats::Stats;
@@ -65,6 +66,8 @@ pub struct Server {
     pub(super) gate: Gate,
     /// `/drain` was said: no new peers, and the end comes with the last one's.
     pub(super) draining: bool,
+    /// What the service manager is told, where there is one.
+    pub(super) notices: Option<Notices>,
     /// Datagrams of the Unix domain whose sender had no name, so that no answer can reach it.
     pub(super) unnamed: u64,
     /// What each listener is for, in the order in which they were bound.
@@ -99,6 +102,7 @@ impl Server {
             control: Control::default(),
             scrapers: Scrapers::default(),
             asked: Vec::new(),
+            notices: None,
             unnamed: 0,
             closes: BTreeMap::new(),
         }
@@ -225,9 +229,9 @@ impl Server {
 
     fn refuse_too_long(&mut self, peer: PeerId) {
         let len_max = self.chat.line_len_max();
-        let last_words = format_args!("line too long: at most {len_max} bytes");
         self.bounds.clocks.forget(peer);
-        self.chat.close(peer, CloseReason::TooLong, last_words);
+        let why = CloseReason::TooLong;
+        self.chat.close(peer, why, format_args!("line too long: at most {len_max} bytes"));
     }
 
     /// Peers whose address fits.
@@ -243,7 +247,8 @@ impl Server {
     pub(super) fn stop(&mut self, cause: &str) {
         let within = if self.stopping { Duration::ZERO } else { self.bounds.stop_timeout };
         if !self.stopping {
-            log::info!("stopping: {cause}");
+            log::info!(event = "stopping", cause; "stopping: {cause}");
+            self.notify(Notice::Stopping(format!("stopping: {cause}")));
             self.chat.tell_all("the server is stopping");
             self.lift_bounds();
             // A stdout that nobody reads must not hold the stop up.
@@ -386,7 +391,9 @@ impl Handler for Server {
         match signal {
             Signal::Interrupt => self.stop("SIGINT"),
             Signal::Terminate => self.stop("SIGTERM"),
-            Signal::Reload if self.options.admission.access_file.is_some() => self.reload(),
+            Signal::Reload if self.options.admission.access_file.is_some() || self.is_managed() => {
+                self.reload();
+            }
             Signal::Hangup | Signal::Reload => self.stop("SIGHUP"),
             Signal::Continue => {}
         }
@@ -399,6 +406,7 @@ impl Handler for Server {
         self.expire_secrets(now);
         self.expire_bounds(now);
         self.expire_scrapers(now);
+        self.expire_notices(now);
     }
 
     fn next_deadline(&self) -> Option<Instant> {
@@ -406,7 +414,8 @@ impl Handler for Server {
         let shown = self.console.as_ref().and_then(|console| console.seat.shows_at());
         let own = self.bounds.next().into_iter().chain(shown).chain(self.gate.next_deadline());
         let scrapers = self.scrapers.next_deadline();
-        own.chain(self.chat.next_deadline()).chain(scrapers).min()
+        let notices = self.next_notice();
+        own.chain(self.chat.next_deadline()).chain(scrapers).chain(notices).min()
     }
 
     fn screen(&mut self, screen: Screen) {
@@ -421,6 +430,10 @@ impl Handler for Server {
 
     fn file_read(&mut self, contents: io::Result<Vec<u8>>) {
         self.reloaded(contents);
+    }
+
+    fn notified(&mut self, notice: Notice, outcome: io::Result<()>, now: Instant) {
+        self.note_notified(notice, outcome, now);
     }
 
     fn next_dirty(&mut self) -> Option<PeerId> {

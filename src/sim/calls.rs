@@ -3,7 +3,8 @@
 
 use super::kernel::{ListenerFd, SIGNALS_FD, SimOs, StreamFd, UdpFd, UnixDgramFd};
 use super::trace::Step;
-use crate::handler::{Endpoint, PeerId, Remote, UnixAddress, Window};
+use crate::handler::{Endpoint, Notice, PeerId, Remote, UnixAddress, Window};
+use crate::os::held::HeldFile;
 use crate::os::{Batch, Caught, Event, File, Os, Raise, Transmit};
 use rustix::io::Errno;
 use std::io::{self, IoSlice};
@@ -168,6 +169,14 @@ impl Os for SimOs {
 
     fn read_file(&mut self, _: &Path, _: usize) -> io::Result<File> {
         Err(io::ErrorKind::NotFound.into()) // this world has no files
+    }
+
+    fn hold_file(&mut self, _: &Path, _: &[u8]) -> io::Result<HeldFile> {
+        Err(io::ErrorKind::NotFound.into())
+    }
+
+    fn notify(&mut self, notice: &Notice) -> io::Result<()> {
+        Ok(self.do_notify(notice)?)
     }
 
     fn write_log(&mut self, bytes: &[u8]) -> io::Result<usize> {

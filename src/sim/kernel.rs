@@ -9,7 +9,7 @@ use super::random::Random;
 use super::trace::{Step, Trace};
 use super::udp::{Sent, UdpSocket};
 use super::unix_dgram::UnixDgram;
-use crate::handler::{Endpoint, PeerId, UnixAddress};
+use crate::handler::{Endpoint, Notice, PeerId, UnixAddress};
 use crate::os::{Caught, Event, Hints, Source};
 use rustix::io::Errno;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -132,6 +132,9 @@ pub(crate) struct SimOs {
     pub(super) console: Console,
     /// stderr.
     pub(super) log: Sink,
+    /// What the service manager was told, and when; whether its queue is full.
+    pub(super) notices: Vec<(Duration, Notice)>,
+    pub(super) manager_full: bool,
     /// Caught and not told, each kind once.
     pub(super) signals: Vec<Caught>,
     /// Attempts to get a descriptor that will still fail, and how.
@@ -181,6 +184,8 @@ impl SimOs {
             outbox: Vec::new(),
             console: Console::new(PIPE_BYTES),
             log: Sink::new(PIPE_BYTES),
+            notices: Vec::new(),
+            manager_full: false,
             signals: Vec::new(),
             window: None,
             nap_max: None,

@@ -22,6 +22,7 @@ mod kernel;
 mod limits;
 mod link;
 mod model;
+mod notices;
 mod puppet;
 mod random;
 mod remote;

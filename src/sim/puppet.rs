@@ -316,7 +316,8 @@ fn without_memory_accepting_pauses_the_peers_go_on_and_it_comes_back_by_itself()
 #[test]
 fn a_deadline_that_passed_during_the_wait_is_kept_in_the_same_turn() {
     let mut stage = Stage::new();
-    let (to, timeout) = (SocketAddr::from(([10, 0, 0, 9], 9)), Duration::from_millis(10));
+    let to = SocketAddr::from(([10, 0, 0, 9], 9)).into();
+    let timeout = Duration::from_millis(10);
     stage.puppet.actions.push_back(Action::Connect { to, from: None, timeout });
     stage.turns(1);
     stage.os().advance(timeout);

@@ -28,6 +28,7 @@ pub(crate) enum Step {
     TakeTerminal,
     ReturnTerminal,
     WriteLog,
+    Notify,
     /// From here on: the outside.
     DialIn,
     AnswerDial,

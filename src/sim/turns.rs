@@ -8,7 +8,7 @@ use super::remote::RemoteId;
 use super::trace::Step;
 use crate::chat::{Chat, Rules, Said, Slow};
 use crate::handler::{
-    Action, CloseReason, Datagram, Handler, Origin, PeerId, Signal, Slices, Taken,
+    Action, CloseReason, Datagram, Handler, OWNER_ALONE, Origin, PeerId, Signal, Slices, Taken,
 };
 use crate::log_queue::LogQueue;
 use crate::reactor::{Budgets, Reactor};
@@ -77,8 +77,8 @@ impl Handler for Relay {
         self.chat.pending(peer, slices);
     }
 
-    fn sent(&mut self, peer: PeerId, n: usize, _: Instant) {
-        self.chat.sent(peer, n);
+    fn sent(&mut self, peer: PeerId, n: usize, now: Instant) {
+        self.chat.sent(peer, n, now);
     }
 
     fn buffered(&self) -> usize {
@@ -98,7 +98,7 @@ impl World {
         os.doze(Some(Duration::ZERO));
         let mut reactor = Reactor::with_budgets(os, LogQueue::new(), budgets);
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        reactor.listen(any).expect("no listen fault exists");
+        reactor.listen(&any.into(), OWNER_ALONE).expect("no listen fault exists");
         reactor.bind_udp(SocketAddr::from(([127, 0, 0, 1], 7_000)), false).expect("it is free");
         let rules = Rules {
             protocol: Protocol::Lines,

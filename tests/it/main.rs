@@ -1,6 +1,7 @@
 //! The real binary over real sockets: one theme a file, one behaviour a test. Every wait has a
 //! deadline, and that nothing arrives is shown by what arrives after it, not by waiting.
 
+mod activation;
 mod addresses;
 mod bench;
 mod bench_report;
@@ -23,12 +24,14 @@ mod gate;
 mod help;
 mod limits;
 mod lines_raw;
+mod logs;
 mod man;
 mod memory;
 mod metrics;
 mod metrics_prometheus;
 mod operator;
 mod pace;
+mod package;
 mod peers;
 mod picture;
 mod probes;
@@ -36,6 +39,7 @@ mod python;
 mod reconnect;
 mod rooms;
 mod serve;
+mod service;
 mod slow;
 mod soak;
 mod stop;

@@ -107,6 +107,12 @@ impl Os for Rote {
             _ => Err(ErrorKind::NotFound.into()),
         }
     }
+    fn hold_file(&mut self, _: &Path, _: &[u8]) -> io::Result<HeldFile> {
+        Err(ErrorKind::ResourceBusy.into())
+    }
+    fn notify(&mut self, _: &Notice) -> io::Result<()> {
+        Err(ErrorKind::WouldBlock.into())
+    }
     fn write_log(&mut self, bytes: &[u8]) -> io::Result<usize> {
         Ok(bytes.len())
     }
