@@ -14,11 +14,12 @@ const DEFAULT_FILE: &str = "reactor.sock";
 /// The flags of a server.
 #[derive(Debug, Args)]
 pub(super) struct ManagementArgs {
-    /// Take the operator's words on a Unix socket that its owner alone may use; see `reactor ctl`
-    /// [without PATH: $XDG_RUNTIME_DIR/reactor.sock].
+    /// Take the operator's words at PATH, for `reactor ctl`, from the owner alone [default: none; for
+    /// PATH: $XDG_RUNTIME_DIR/reactor.sock].
     #[arg(long, value_name = "PATH")]
     control: Option<Option<PathBuf>>,
-    /// Serve /metrics (OpenMetrics), /healthz and /readyz over HTTP at ADDR; may be repeated.
+    /// Serve /metrics (OpenMetrics), /healthz and /readyz over HTTP at ADDR; may be repeated
+    /// [default: none].
     #[arg(long, value_name = "ADDR")]
     metrics: Vec<String>,
 }

@@ -69,6 +69,18 @@ pub(super) const EXAMPLES: &[(&str, Examples)] = &[
         ],
     ),
     (
+        "ctl",
+        &[
+            ("The counters, for people", "reactor ctl stats"),
+            ("And for programs", "reactor ctl --json stats"),
+            ("Close a peer, and say why", "reactor ctl kick bob too loud"),
+            (
+                "Stop the server that has its control socket there",
+                "reactor ctl --control /run/reactor/control.sock quit",
+            ),
+        ],
+    ),
+    (
         "bench fanout",
         &[
             (

@@ -16,15 +16,15 @@ const SERVE: &[Group] = &[
         &["allow", "deny", "peers-max", "secret-file"],
         &["access", "peers-per-address-max", "connect-rate"],
     ),
-    ("Timeouts", &["idle-timeout", "stop-timeout"], &["stall-timeout", "line-timeout"]),
+    ("Timeouts", &["idle-timeout"], &["stop-timeout", "stall-timeout", "line-timeout"]),
     (
         "What one peer may say",
         &[],
         &["messages-rate", "messages-burst", "bytes-rate", "bytes-burst", "flood-loopback"],
     ),
-    ("UDP echo", &["udp-rate"], &["udp-burst", "udp-any-port", "udp-group", "udp-broadcast"]),
+    ("UDP echo", &[], &["udp-rate", "udp-burst", "udp-any-port", "udp-group", "udp-broadcast"]),
     ("Memory and speed", &[], &["buffers-total", "send-buffer", "spin", "gather"]),
-    ("As a service", &[], &["pid-file", "port-file"]),
+    ("As a service", &["control"], &["metrics", "pid-file", "port-file"]),
 ];
 
 const CONNECT: &[Group] = &[
