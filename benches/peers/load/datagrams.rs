@@ -4,6 +4,8 @@
 use crate::Load;
 use crate::scenarios::histogram;
 use crate::usage::Usage;
+use nix::sys::socket::setsockopt;
+use nix::sys::socket::sockopt::UdpGsoSegment;
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::io::Errno;
@@ -19,6 +21,10 @@ const LOST_AFTER: Duration = Duration::from_millis(200);
 
 /// Room for what a client's window brings back at once.
 const BUFFER_BYTES: usize = 1 << 20;
+
+/// What one UDP_SEGMENT call may hold: UDP_MAX_SEGMENTS of Linux before 5.18, and one datagram's bytes.
+const BURST_MAX: usize = 64;
+const BURST_BYTES_MAX: usize = 65_507;
 
 /// The head of a datagram of sockperf's clients, in network order: a number of 64 bits, the flags
 /// "of a client" and "to be answered", the length.
@@ -36,8 +42,11 @@ struct Client {
 struct Clients {
     size: usize,
     sockperf: bool,
+    /// So many leave in one call, which the kernel cuts into datagrams (UDP_SEGMENT).
+    burst: usize,
     begun: Instant,
-    datagram: Vec<u8>,
+    /// A burst's datagrams, end to end.
+    datagrams: Vec<u8>,
     sent: u64,
     refused: u64,
 }
@@ -50,20 +59,34 @@ struct Got {
     strange: u64,
 }
 
-pub(crate) fn udp(load: &Load, window: usize, sockperf: bool) -> Result<Value, Box<dyn Error>> {
+pub(crate) fn udp(
+    load: &Load,
+    window: usize,
+    burst: usize,
+    sockperf: bool,
+) -> Result<Value, Box<dyn Error>> {
     let head = if sockperf { SOCKPERF_HEAD } else { 0 };
     if load.size < head + 16 {
         return Err(format!("a datagram has at least {} bytes", head + 16).into());
     }
+    if burst > BURST_MAX || burst * load.size > BURST_BYTES_MAX || !window.is_multiple_of(burst) {
+        return Err(
+            format!("a window of whole bursts, each of at most {BURST_MAX} datagrams").into()
+        );
+    }
     let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
     let begun = Instant::now();
-    let datagram = vec![b'x'; load.size];
-    let mut all = Clients { size: load.size, sockperf, begun, datagram, sent: 0, refused: 0 };
+    let datagrams = vec![b'x'; burst * load.size];
+    let mut all =
+        Clients { size: load.size, sockperf, burst, begun, datagrams, sent: 0, refused: 0 };
     let mut clients = Vec::new();
     for index in 0..load.peers {
         let socket = UdpSocket::bind("127.0.0.1:0")?;
         socket.connect(load.server)?;
         socket.set_nonblocking(true)?;
+        if burst > 1 {
+            setsockopt(&socket, UdpGsoSegment, &i32::try_from(load.size)?)?;
+        }
         sockopt::set_socket_recv_buffer_size(&socket, BUFFER_BYTES)?;
         epoll::add(&epoll, &socket, EventData::new_u64(index as u64), EventFlags::IN)?;
         clients.push(Client { socket, next: 0, away: 0, last: begun });
@@ -147,22 +170,26 @@ pub(crate) fn udp(load: &Load, window: usize, sockperf: bool) -> Result<Value, B
 }
 
 impl Clients {
-    /// Sends until the window is full.
+    /// Sends bursts while the window has room for a whole one.
     fn fill(&mut self, client: &mut Client, window: usize) {
-        while client.away < window {
-            let head = if self.sockperf { SOCKPERF_HEAD } else { 0 };
-            if self.sockperf {
-                self.datagram[..8].copy_from_slice(&client.next.to_be_bytes());
-                self.datagram[8..10].copy_from_slice(&3u16.to_be_bytes());
-                self.datagram[10..14].copy_from_slice(&(self.size as u32).to_be_bytes());
-            }
+        let head = if self.sockperf { SOCKPERF_HEAD } else { 0 };
+        while client.away + self.burst <= window {
             let now = self.begun.elapsed().as_nanos() as u64;
-            self.datagram[head..head + 8].copy_from_slice(&client.next.to_le_bytes());
-            self.datagram[head + 8..head + 16].copy_from_slice(&now.to_le_bytes());
-            client.next += 1;
-            client.away += 1;
-            self.sent += 1;
-            self.refused += u64::from(client.socket.send(&self.datagram).is_err());
+            for datagram in self.datagrams.chunks_exact_mut(self.size) {
+                if self.sockperf {
+                    datagram[..8].copy_from_slice(&client.next.to_be_bytes());
+                    datagram[8..10].copy_from_slice(&3u16.to_be_bytes());
+                    datagram[10..14].copy_from_slice(&(self.size as u32).to_be_bytes());
+                }
+                datagram[head..head + 8].copy_from_slice(&client.next.to_le_bytes());
+                datagram[head + 8..head + 16].copy_from_slice(&now.to_le_bytes());
+                client.next += 1;
+            }
+            client.away += self.burst;
+            self.sent += self.burst as u64;
+            if client.socket.send(&self.datagrams).is_err() {
+                self.refused += self.burst as u64;
+            }
         }
     }
 

@@ -64,6 +64,9 @@ enum Scenario {
         /// Datagrams of one client on their way
         #[arg(long, default_value_t = 4)]
         window: usize,
+        /// Datagrams that leave in one call (UDP_SEGMENT); the window is a multiple of it
+        #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..))]
+        burst: u8,
         /// Begin each datagram as sockperf's clients do, or its server is silent
         #[arg(long)]
         sockperf: bool,
@@ -105,7 +108,9 @@ fn main() -> ExitCode {
         Scenario::Rate { load, deliveries, all } => scenarios::rate(&load, deliveries, all),
         Scenario::Rtt(load) => scenarios::rtt(&load),
         Scenario::Idle { load, base } => scenarios::idle(&load, base),
-        Scenario::Udp { load, window, sockperf } => datagrams::udp(&load, window, sockperf),
+        Scenario::Udp { load, window, burst, sockperf } => {
+            datagrams::udp(&load, window, burst.into(), sockperf)
+        }
     };
     match done {
         Ok(told) => {
