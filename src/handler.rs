@@ -451,7 +451,11 @@ pub trait Handler {
     }
 
     /// read: a datagram of the Unix domain. The answer goes back to its sender, who must have a name.
-    fn unix_datagram<'a>(&'a mut self, _datagram: UnixDatagram<'a>) -> Option<&'a [u8]> {
+    fn unix_datagram<'a>(
+        &'a mut self,
+        _datagram: UnixDatagram<'a>,
+        _now: Instant,
+    ) -> Option<&'a [u8]> {
         None
     }
 

@@ -3,7 +3,11 @@
 //!
 //! Four lanes of multiply and rotate over words of eight bytes, as in xxHash and wyhash, because
 //! the longest datagram (64 KiB) must not cost more than its way through the kernel. What must not
-//! be here: what is hashed, and why.
+//! be here: why something is hashed.
+
+use crate::handler::UnixAddress;
+use std::net::{IpAddr, SocketAddr};
+use std::os::unix::ffi::OsStrExt;
 
 /// An odd constant with its bits well mixed: 2^64 divided by the golden ratio.
 const MIX: u64 = 0x9e37_79b9_7f4a_7c15;
@@ -34,6 +38,24 @@ pub(super) fn of_bytes(bytes: &[u8]) -> u64 {
 pub(super) fn with(hash: u64, word: u64) -> u64 {
     let mixed = step(hash, word);
     (mixed ^ (mixed >> 29)).wrapping_mul(MIX)
+}
+
+/// Of an address and its port.
+pub(super) fn of_socket(at: SocketAddr) -> u64 {
+    let (high, low) = match at.ip() {
+        IpAddr::V4(ip) => (0, u64::from(ip.to_bits())),
+        IpAddr::V6(ip) => ((ip.to_bits() >> 64) as u64, ip.to_bits() as u64),
+    };
+    [low, u64::from(at.port())].into_iter().fold(with(0, high), with)
+}
+
+/// Of a path or a name; a path and a name of the same bytes differ.
+pub(super) fn of_name(at: &UnixAddress) -> u64 {
+    match at {
+        UnixAddress::Path(path) => with(of_bytes(path.as_os_str().as_bytes()), 1),
+        UnixAddress::Abstract(name) => with(of_bytes(name), 2),
+        UnixAddress::Unnamed => 0,
+    }
 }
 
 fn step(lane: u64, word: u64) -> u64 {

@@ -12,7 +12,6 @@
 //! What must not be here: rates. They are the prefix's (`prefixes`).
 
 use super::hash;
-use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 /// So often the same bytes may come from the same source without a pause. Nobody types that; a
@@ -90,9 +89,9 @@ impl Loops {
         Loops { series: vec![None; SERIES_MAX].into_boxed_slice() }
     }
 
-    /// Notes a datagram that would be answered.
-    pub(super) fn look(&mut self, from: SocketAddr, bytes: &[u8], now: Instant) -> Look {
-        let key = key(from, bytes);
+    /// Notes a datagram that would be answered; `source` is a hash of who sent it.
+    pub(super) fn look(&mut self, source: u64, bytes: &[u8], now: Instant) -> Look {
+        let key = hash::with(hash::of_bytes(bytes), source);
         let sets = SERIES_MAX / WAYS;
         let set = &mut self.series[key as usize % sets * WAYS..][..WAYS];
         let Some(series) = set.iter_mut().flatten().find(|series| series.key == key) else {
@@ -124,15 +123,6 @@ impl Loops {
     }
 }
 
-fn key(from: SocketAddr, bytes: &[u8]) -> u64 {
-    let (high, low) = match from.ip() {
-        IpAddr::V4(ip) => (0, u64::from(ip.to_bits())),
-        IpAddr::V6(ip) => ((ip.to_bits() >> 64) as u64, ip.to_bits() as u64),
-    };
-    let words = [high, low, u64::from(from.port())];
-    words.into_iter().fold(hash::of_bytes(bytes), hash::with)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -140,8 +130,8 @@ mod tests {
     const US: Duration = Duration::from_micros(1);
     const MS: Duration = Duration::from_millis(1);
 
-    fn source(port: u16) -> SocketAddr {
-        ([127, 0, 0, 1], port).into()
+    fn source(port: u16) -> u64 {
+        hash::of_socket(([127, 0, 0, 1], port).into())
     }
 
     /// `copies` datagrams with these bytes go round in `round_trip`: how many are answered until

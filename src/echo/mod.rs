@@ -7,14 +7,18 @@
 //! wrote into his datagrams. Four looks stand in front of an answer, the cheap ones first: at the
 //! source, at the address that was hit, at the rate of the source's prefix (`prefixes`), and at
 //! whether the same bytes come back again and again (`loops`).
+//!
+//! A sender's name in the Unix domain proves as little: the sender binds a path, and what stands at
+//! that path when the answer leaves is another question. So its datagrams pass the same looks.
 
 mod hash;
 mod loops;
 mod prefixes;
 
-use crate::handler::{Datagram, Hit};
+use crate::handler::{Datagram, Hit, UnixAddress, UnixDatagram};
 use loops::Loops;
-use prefixes::Prefixes;
+use prefixes::{Prefix, Prefixes};
+use std::fmt::Display;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
@@ -56,17 +60,18 @@ impl Default for Rules {
 /// Why a datagram was not answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// It came from a port that one of our own sockets has.
+    /// It came from a port, or a name in the Unix domain, that one of our own sockets has.
     OwnPort,
     /// It came from a port below 1024.
     LowPort,
-    /// It came from an address that is nobody's: multicast, broadcast, 0.0.0.0/8, `::`.
+    /// It came from an address that is nobody's: multicast, broadcast, 0.0.0.0/8, `::`; or from a
+    /// relative path, which means another file here than there.
     Source,
     /// It hit a multicast group, and `--udp-group` was not given.
     Group,
     /// It hit a broadcast address, and `--udp-broadcast` was not given.
     Broadcast,
-    /// Its source's prefix is over its rate.
+    /// Its source's prefix, or its name, is over its rate.
     Limited,
     /// The same bytes came from the same source again and again.
     Muted,
@@ -120,6 +125,8 @@ pub struct Echo {
     rules: Rules,
     /// Ports that this process's UDP sockets are bound to.
     ports: Vec<u16>,
+    /// Names that its datagram sockets of the Unix domain are bound to, as the kernel tells them.
+    names: Vec<UnixAddress>,
     prefixes: Prefixes,
     loops: Loops,
     counts: Counts,
@@ -133,6 +140,7 @@ impl Echo {
         Echo {
             rules,
             ports: Vec::new(),
+            names: Vec::new(),
             prefixes: Prefixes::new(rules.rate, rules.burst),
             loops: Loops::new(),
             counts: Counts::default(),
@@ -145,9 +153,32 @@ impl Echo {
         self.ports.push(at.port());
     }
 
+    /// Tells of a datagram socket of our own in the Unix domain.
+    pub fn bound_unix(&mut self, at: UnixAddress) {
+        self.names.push(at);
+    }
+
     /// Whether a datagram is answered, with its own bytes and to its own sender. Counts it.
     pub fn answers(&mut self, datagram: &Datagram<'_>, now: Instant) -> bool {
-        let refusal = self.guard(datagram).or_else(|| self.restrain(datagram, now));
+        let Datagram { from, bytes, .. } = *datagram;
+        let refusal = self.guard(datagram).or_else(|| {
+            let prefix = (!from.ip().is_loopback()).then(|| Prefix::of(from.ip()));
+            self.restrain(&from, hash::of_socket(from), prefix, bytes, now)
+        });
+        self.count(refusal)
+    }
+
+    /// The same of the Unix domain, where every sender has a rate: it names whom it likes.
+    pub fn answers_unix(&mut self, datagram: &UnixDatagram<'_>, now: Instant) -> bool {
+        let UnixDatagram { from, bytes, .. } = *datagram;
+        let refusal = self.guard_unix(from).or_else(|| {
+            let name = hash::of_name(from);
+            self.restrain(from, name, Some(Prefix::Name(name)), bytes, now)
+        });
+        self.count(refusal)
+    }
+
+    fn count(&mut self, refusal: Option<Refusal>) -> bool {
         match refusal {
             None => self.counts.answered += 1,
             Some(refusal) => self.counts.count(refusal),
@@ -180,13 +211,29 @@ impl Echo {
         }
     }
 
-    /// The looks that remember.
-    fn restrain(&mut self, datagram: &Datagram<'_>, now: Instant) -> Option<Refusal> {
-        let Datagram { from, bytes, .. } = *datagram;
-        if !from.ip().is_loopback() && !self.prefixes.admits(from.ip(), now) {
+    /// The same of the Unix domain. A relative path is looked up in our directory, not in the
+    /// sender's: there it may be our own socket, or one of a service that trusts us.
+    fn guard_unix(&self, from: &UnixAddress) -> Option<Refusal> {
+        match from {
+            _ if self.names.contains(from) => Some(Refusal::OwnPort),
+            UnixAddress::Path(path) if !path.is_absolute() => Some(Refusal::Source),
+            _ => None,
+        }
+    }
+
+    /// The looks that remember. `source` is a hash of `from`; without a `prefix` there is no rate.
+    fn restrain(
+        &mut self,
+        from: &dyn Display,
+        source: u64,
+        prefix: Option<Prefix>,
+        bytes: &[u8],
+        now: Instant,
+    ) -> Option<Refusal> {
+        if prefix.is_some_and(|prefix| !self.prefixes.admits(prefix, now)) {
             return Some(Refusal::Limited);
         }
-        match self.loops.look(from, bytes, now) {
+        match self.loops.look(source, bytes, now) {
             loops::Look::Fine => return None,
             loops::Look::Muted => {}
             loops::Look::Found => {
@@ -197,11 +244,11 @@ impl Echo {
         Some(Refusal::Muted)
     }
 
-    fn tell(&mut self, from: SocketAddr, len: usize, now: Instant) {
+    fn tell(&mut self, from: &dyn Display, len: usize, now: Instant) {
         if self.tell_after.is_none_or(|after| after <= now) {
             self.tell_after = Some(now + TELL_EVERY);
             log::warn!(
-                "udp echo: the same {len} bytes came from {from} {} times without a pause, as an \
+                "echo: the same {len} bytes came from {from} {} times without a pause, as an \
                  echo service there would send them: not answered for a while",
                 loops::RETURNS_MAX
             );

@@ -1,4 +1,5 @@
-//! How much each source prefix is answered: a token bucket each, in a table of a fixed size.
+//! How much each source prefix, or name in the Unix domain, is answered: a token bucket each, in a
+//! table of a fixed size.
 //!
 //! A prefix is the first 24 bits of an IPv4 address and the first 64 of an IPv6 one: what one
 //! customer has, and what whoever writes false sources into his datagrams would aim at. BIND's
@@ -19,15 +20,16 @@ const PREFIXES_MAX: usize = 4_096;
 /// Places in which one prefix may stand.
 const WAYS: usize = 8;
 
-/// One customer's part of an address.
+/// One customer's part of an address, or a hash of a sender's name in the Unix domain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Prefix {
+pub(super) enum Prefix {
     V4([u8; 3]),
     V6([u8; 8]),
+    Name(u64),
 }
 
 impl Prefix {
-    fn of(ip: IpAddr) -> Self {
+    pub(super) fn of(ip: IpAddr) -> Self {
         match ip {
             IpAddr::V4(ip) => {
                 let [a, b, c, _] = ip.octets();
@@ -41,6 +43,7 @@ impl Prefix {
         match self {
             Prefix::V4(bytes) => hash::of_bytes(&bytes),
             Prefix::V6(bytes) => hash::of_bytes(&bytes),
+            Prefix::Name(hash) => hash,
         }
     }
 }
@@ -79,12 +82,11 @@ impl Prefixes {
         }
     }
 
-    /// Takes a token of the address's prefix; false where it has none.
-    pub(super) fn admits(&mut self, from: IpAddr, now: Instant) -> bool {
+    /// Takes a token of the prefix; false where it has none.
+    pub(super) fn admits(&mut self, prefix: Prefix, now: Instant) -> bool {
         if self.interval.is_zero() {
             return true;
         }
-        let prefix = Prefix::of(from);
         let sets = PREFIXES_MAX / WAYS;
         let set = &mut self.buckets[prefix.hash() as usize % sets * WAYS..][..WAYS];
         let mut known = set.iter().position(|place| place.is_some_and(|b| b.prefix == prefix));
@@ -122,7 +124,7 @@ mod tests {
 
     /// How many of `asked` are admitted at this moment.
     fn admitted(prefixes: &mut Prefixes, from: IpAddr, asked: u32, now: Instant) -> u32 {
-        (0..asked).map(|_| u32::from(prefixes.admits(from, now))).sum()
+        (0..asked).map(|_| u32::from(prefixes.admits(Prefix::of(from), now))).sum()
     }
 
     #[test]
@@ -150,7 +152,7 @@ mod tests {
             ("2001:db8::ffff:1:2:3", false),
             ("2001:db8:0:1::1", true),
         ] {
-            assert_eq!(prefixes.admits(ip(from), now), fresh, "{from}");
+            assert_eq!(prefixes.admits(Prefix::of(ip(from)), now), fresh, "{from}");
         }
     }
 

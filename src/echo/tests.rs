@@ -114,3 +114,53 @@ fn what_is_guarded_costs_no_token() {
     }
     assert!(echo.answers(&datagram("192.0.2.1:9000", Hit::Own), now));
 }
+
+fn unix(from: &UnixAddress) -> UnixDatagram<'_> {
+    UnixDatagram { socket: 0, from, bytes: b"x" }
+}
+
+#[test]
+fn a_name_of_our_own_and_a_relative_path_are_not_answered() {
+    let none = Counts::default();
+    let own = Counts { own_port: 1, ..none };
+    let source = Counts { source: 1, ..none };
+    let fine = Counts { answered: 1, ..none };
+    let path = |path: &str| UnixAddress::Path(path.into());
+    let name = |name: &str| UnixAddress::Abstract(name.into());
+    for (from, counts) in [
+        (path("/run/client"), fine),
+        (name("client"), fine),
+        (path("/run/echo"), own),
+        (name("echo"), own),
+        (name("/run/echo"), fine),
+        (path("client"), source),
+        (path("../run/client"), source),
+    ] {
+        let mut echo = echo(Rules::default());
+        echo.bound_unix(path("/run/echo"));
+        echo.bound_unix(name("echo"));
+        let answered = echo.answers_unix(&unix(&from), Instant::now());
+        assert_eq!((answered, echo.counts), (counts == fine, counts), "{from}");
+    }
+}
+
+#[test]
+fn a_name_has_a_rate_of_its_own() {
+    let mut echo = echo(Rules { rate: 10, burst: 5, ..Rules::default() });
+    let now = Instant::now();
+    for from in ["/run/one", "/run/other"] {
+        let from = UnixAddress::Path(from.into());
+        let answered = (0..20).filter(|_| echo.answers_unix(&unix(&from), now)).count();
+        assert_eq!(answered, 5, "{from}");
+    }
+    assert_eq!((echo.counts.answered, echo.counts.limited), (10, 30));
+}
+
+#[test]
+fn a_loop_with_a_name_is_recognised_where_there_is_no_rate() {
+    let mut echo = echo(Rules { rate: 0, ..Rules::default() });
+    let (from, now) = (UnixAddress::Path("/run/echo2".into()), Instant::now());
+    let answered = (0..2 * loops::RETURNS_MAX).filter(|_| echo.answers_unix(&unix(&from), now));
+    assert_eq!(answered.count(), loops::RETURNS_MAX as usize - 1);
+    assert_eq!(echo.counts.loops, 1);
+}

@@ -7,6 +7,7 @@ use super::unix;
 use crate::handler::{Endpoint, UnixAddress};
 use listenfd::ListenFd;
 use socket2::Socket;
+use std::env;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
@@ -28,11 +29,21 @@ pub enum Kind {
 pub struct Inherited(Vec<(Kind, Endpoint, Socket)>);
 
 impl Inherited {
-    /// Those that LISTEN_FDS and LISTEN_PID mean for this process; none where it has no such. To be
-    /// called before anything else opens a descriptor. Errors: one line.
+    /// Those that LISTEN_FDS and LISTEN_PID mean for this process; none where one of them is absent or
+    /// LISTEN_PID is another's. To be called before anything else opens a descriptor. Errors: one line.
     pub fn of_environment() -> Result<Self, String> {
-        let mut fds = ListenFd::from_env();
         let mut inherited = Inherited::default();
+        // listenfd would take them without a LISTEN_PID too, and from another descriptor on.
+        let pid = env::var("LISTEN_PID").ok().and_then(|pid| pid.parse().ok());
+        if pid != Some(std::process::id()) {
+            return Ok(inherited);
+        }
+        if env::var_os("LISTEN_FDS_FIRST_FD").is_some() {
+            return Err(format!(
+                "LISTEN_FDS_FIRST_FD is set: LISTEN_FDS begins at {FIRST}; unset it"
+            ));
+        }
+        let mut fds = ListenFd::from_env();
         for index in 0..fds.len() {
             let socket = take(&mut fds, index);
             let (kind, at, socket) = socket

@@ -2,8 +2,9 @@
 //! it is locked while the process lives, and it goes with it. After pidfile_open(3) of the BSDs, which
 //! locks too: a number in a file may belong to another process by now, a lock does not.
 
+use super::unix::lock_beside;
 use rustix::fs::{AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, RawMode, Stat};
-use rustix::fs::{flock, fstat, open, rename, statat, unlink};
+use rustix::fs::{fchmod, flock, fstat, open, rename, statat, unlink};
 use rustix::io::Errno;
 use std::ffi::OsString;
 use std::fs::File;
@@ -11,7 +12,7 @@ use std::io::{self, ErrorKind, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-/// Readable for everybody: neither a process id nor a port is a secret.
+/// Readable for everybody, whatever the umask is: neither a process id nor a port is a secret.
 const MODE: Mode = Mode::from_raw_mode(0o644);
 
 /// A file that is there while this value is. Dropped, it removes the file, unless another stands in
@@ -30,18 +31,24 @@ pub struct HeldFile {
 pub(super) fn hold(path: &Path, bytes: &[u8]) -> io::Result<HeldFile> {
     let name = path.file_name();
     let name = name.ok_or_else(|| io::Error::new(ErrorKind::InvalidInput, "names no file"))?;
+    // Of two that start together only one finds nobody there.
+    let _lock = lock_beside(path);
     refuse_held(path)?;
     let mut hidden = OsString::from(".");
     hidden.push(name);
     hidden.push(format!(".{}", std::process::id()));
     let hidden = path.with_file_name(hidden);
-    let flags =
-        OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let file: OwnedFd = open(&hidden, flags | OFlags::NONBLOCK, MODE)?;
+    // A process that had our id may have left one when it was killed. It goes, whatever it is, and what
+    // another puts there in this moment is not written to.
+    let _ = unlink(&hidden);
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+    let file: OwnedFd = open(&hidden, flags, MODE)?;
     // Where the file system knows no locks, an older server's file is replaced: no more than that.
     let _ = flock(&file, FlockOperation::NonBlockingLockExclusive);
     let mut file = File::from(file);
-    let written = file.write_all(bytes).and_then(|()| Ok(rename(&hidden, path)?));
+    let opened = fchmod(&file, MODE); // open(2) took the umask off
+    let written = opened.map_err(io::Error::from).and_then(|()| file.write_all(bytes));
+    let written = written.and_then(|()| Ok(rename(&hidden, path)?));
     if let Err(error) = written {
         let _ = unlink(&hidden);
         return Err(error);
@@ -130,6 +137,44 @@ mod tests {
         fs::write(&path, "another's").unwrap();
         drop(held);
         assert_eq!(fs::read(&path).unwrap(), b"another's");
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn of_many_that_start_together_one_holds_it() {
+        let folder = folder("together");
+        let path = folder.join("pid");
+        for _ in 0..20 {
+            let together = std::sync::Barrier::new(4);
+            let held: Vec<_> = std::thread::scope(|scope| {
+                let starts = [0; 4].map(|_| {
+                    scope.spawn(|| {
+                        together.wait();
+                        hold(&path, b"1\n").ok()
+                    })
+                });
+                starts.into_iter().filter_map(|start| start.join().unwrap()).collect()
+            });
+            assert_eq!(held.len(), 1);
+            assert_eq!(fs::read(&path).unwrap(), b"1\n");
+        }
+        fs::remove_dir(folder).expect("it is empty");
+    }
+
+    #[test]
+    fn it_is_readable_for_everybody_and_a_leftover_of_its_hidden_name_is_not_written_to() {
+        use std::os::unix::fs::{MetadataExt, symlink};
+        let folder = folder("hidden");
+        let (path, theirs) = (folder.join("pid"), folder.join("theirs"));
+        fs::write(&theirs, "kept").unwrap();
+        fs::hard_link(&theirs, folder.join(format!(".pid.{}", std::process::id()))).unwrap();
+        let held = hold(&path, b"1\n").unwrap();
+        assert_eq!(fs::read(&theirs).unwrap(), b"kept");
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o644);
+        drop(held);
+        symlink(&theirs, folder.join(format!(".pid.{}", std::process::id()))).unwrap();
+        drop(hold(&path, b"1\n").unwrap());
+        assert_eq!(fs::read(&theirs).unwrap(), b"kept");
         fs::remove_dir_all(folder).unwrap();
     }
 

@@ -7,6 +7,7 @@
 
 use super::stream::uninterrupted;
 use crate::handler::{Credentials, UnixAddress};
+use rustix::event::Timespec;
 use rustix::fs::{FileType, FlockOperation, Mode, OFlags, Stat};
 use rustix::io::Errno;
 use socket2::{Domain, SockAddr, Socket, Type};
@@ -15,6 +16,11 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::SocketAddr;
 use std::path::{Path, PathBuf};
+
+/// So often, and so far apart, is the lock of a folder asked for: half a second, which servers that start
+/// together need for some hundred binds. Whoever has it for longer is none of us.
+const LOCK_TRIES: u32 = 50;
+const LOCK_PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 10_000_000 };
 
 /// A path that we bound. Dropped, it is removed where it is still ours: another program may have
 /// put a socket of its own there.
@@ -35,8 +41,19 @@ impl Drop for BoundPath {
 }
 
 impl BoundPath {
-    fn of(path: &Path) -> io::Result<Self> {
-        Ok(BoundPath { path: path.to_owned(), inode: inode_at(path)? })
+    /// A path that was bound just now, with these permissions: what the umask took comes back. Errors: what
+    /// stands there is no socket, as where somebody has put a symlink there meanwhile.
+    fn of(path: &Path, mode: Mode) -> io::Result<Self> {
+        let there = rustix::fs::lstat(path)?;
+        if !FileType::from_raw_mode(there.st_mode).is_socket() {
+            return Err(io::Error::other(
+                "something else took its place at once; it is left alone",
+            ));
+        }
+        if Mode::from_raw_mode(there.st_mode) != mode {
+            rustix::fs::chmod(path, mode)?; // follows a symlink: not done where nothing is to change
+        }
+        Ok(BoundPath { path: path.to_owned(), inode: inode_of(&there) })
     }
 }
 
@@ -73,23 +90,31 @@ pub(super) fn bind(
         }
         bound => bound?,
     }
-    let bound = BoundPath::of(path)?;
-    rustix::fs::chmod(path, mode)?;
+    let bound = BoundPath::of(path, mode)?;
     then(&socket)?;
     Ok((socket, Some(bound)))
 }
 
-/// Keeps others of our kind from removing a path between our bind and our listen, and us from
-/// removing theirs: flock(2) of the directory, until it is dropped. None where that cannot be had.
-fn lock_beside(path: &Path) -> Option<OwnedFd> {
+/// Keeps others of our kind from replacing what stands at a path while we look and act, and us from
+/// replacing theirs: flock(2) of the directory, until it is dropped. None where that cannot be had. Waits
+/// for another's, [`LOCK_TRIES`] times: before the loop it may.
+pub(super) fn lock_beside(path: &Path) -> Option<OwnedFd> {
     let directory = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let directory = rustix::fs::open(directory, flags, Mode::empty()).ok()?;
-    rustix::fs::flock(&directory, FlockOperation::NonBlockingLockExclusive).ok()?;
-    Some(directory)
+    for _ in 0..LOCK_TRIES {
+        match rustix::fs::flock(&directory, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Some(directory),
+            Err(Errno::WOULDBLOCK) => {}
+            Err(_) => return None,
+        }
+        // A pause and no more: there is nothing to poll, and a signal may cut it short.
+        let _ = rustix::event::poll(&mut [], Some(&LOCK_PAUSE));
+    }
+    None
 }
 
 /// Removes what stands at `path`, where it is a socket and a connect to it is refused.
@@ -189,4 +214,55 @@ pub(super) fn credentials(socket: impl AsFd) -> io::Result<Credentials> {
 pub(super) fn credentials(socket: impl AsFd) -> io::Result<Credentials> {
     let (uid, gid) = nix::unistd::getpeereid(socket)?;
     Ok(Credentials { pid: 0, uid: uid.as_raw(), gid: gid.as_raw() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    use std::sync::mpsc::channel;
+    use std::time::Duration;
+
+    fn folder(name: &str) -> PathBuf {
+        let path = std::env::temp_dir().join(format!("reactor-os-{}-{name}", std::process::id()));
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir(&path).unwrap();
+        path
+    }
+
+    #[test]
+    fn a_lock_that_another_gives_back_soon_is_waited_for() {
+        let folder = folder("waits");
+        let path = folder.join("chat");
+        let first = lock_beside(&path).expect("nobody has it");
+        let (waiting, waits) = channel();
+        let holder = std::thread::spawn(move || {
+            // Nothing comes: a moment in which the other one finds it taken.
+            let _ = waits.recv_timeout(Duration::from_millis(30));
+            drop(first);
+        });
+        let second = lock_beside(&path);
+        drop::<std::sync::mpsc::Sender<()>>(waiting);
+        assert!(second.is_some(), "it was given back");
+        holder.join().unwrap();
+        assert!(
+            lock_beside(&path).is_none(),
+            "and one that stays taken is not waited for, for ever"
+        );
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn what_took_the_place_of_a_bound_path_keeps_its_permissions() {
+        let folder = folder("place");
+        let (path, file) = (folder.join("chat"), folder.join("file"));
+        fs::write(&file, "theirs").unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
+        std::os::unix::fs::symlink(&file, &path).unwrap();
+        assert!(BoundPath::of(&path, Mode::from_raw_mode(0o666)).is_err());
+        assert_eq!(fs::metadata(&file).unwrap().mode() & 0o777, 0o640);
+        assert!(path.is_symlink(), "it is left alone");
+        fs::remove_dir_all(folder).unwrap();
+    }
 }

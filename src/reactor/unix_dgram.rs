@@ -53,7 +53,8 @@ impl<O: Os> Reactor<O> {
             Ok((len, from)) => {
                 stats.datagrams_in += 1;
                 let datagram = UnixDatagram { socket: index, from: &from, bytes: &into[..len] };
-                let Some(answer) = handler.unix_datagram(datagram) else { return };
+                let now = os.now();
+                let Some(answer) = handler.unix_datagram(datagram, now) else { return };
                 match os.sendto_unix(socket, &from, answer) {
                     Ok(()) => stats.datagrams_out += 1,
                     Err(error) => {

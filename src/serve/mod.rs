@@ -240,6 +240,7 @@ pub fn run<O: Os>(mut os: O, options: &Options, log: &LogQueue) -> Result<(), Er
     for at in &options.unix.datagrams {
         let bind = |source| Error::BindUnix { at: at.clone(), source };
         reactor.bind_unix(at, options.unix.mode).map_err(bind)?;
+        server.bound_unix(at.clone());
         listening.tell("unix-dgram", at, "echo");
     }
     management::listen(&mut reactor, &mut server, options, &mut listening)?;

@@ -129,6 +129,11 @@ impl Server {
         self.echo.bound(at);
     }
 
+    /// Tells of a datagram socket of the Unix domain that was bound for the echo.
+    pub fn bound_unix(&mut self, at: UnixAddress) {
+        self.echo.bound_unix(at);
+    }
+
     /// What became of the datagrams, in one line.
     pub(super) fn tell_datagrams(&self, stats: &Stats) -> String {
         metrics::table::datagram_lines(&self.snapshot(stats))
@@ -377,14 +382,18 @@ impl Handler for Server {
         answers.then_some(datagram.bytes)
     }
 
-    /// The echo's rules are about addresses that can be forged. Here none can be, and the path's
-    /// permissions have let the sender in.
-    fn unix_datagram<'a>(&'a mut self, datagram: UnixDatagram<'a>) -> Option<&'a [u8]> {
+    /// The path's permissions have let the sender in, but its name is whatever it bound: who stands
+    /// there when the answer leaves may be somebody else, or we.
+    fn unix_datagram<'a>(
+        &'a mut self,
+        datagram: UnixDatagram<'a>,
+        now: Instant,
+    ) -> Option<&'a [u8]> {
         if *datagram.from == UnixAddress::Unnamed {
             self.unnamed += 1;
             return None;
         }
-        Some(datagram.bytes)
+        self.echo.answers_unix(&datagram, now).then_some(datagram.bytes)
     }
 
     fn signalled(&mut self, signal: Signal, _now: Instant) {

@@ -54,7 +54,7 @@ impl Handler for Puppet {
         Some(datagram.bytes)
     }
 
-    fn unix_datagram<'a>(&'a mut self, datagram: UnixDatagram<'a>) -> Option<&'a [u8]> {
+    fn unix_datagram<'a>(&'a mut self, datagram: UnixDatagram<'a>, _: Instant) -> Option<&'a [u8]> {
         (*datagram.from != UnixAddress::Unnamed).then_some(datagram.bytes)
     }
 

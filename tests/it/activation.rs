@@ -125,6 +125,22 @@ fn descriptors_that_are_meant_for_another_process_are_left_alone() {
 }
 
 #[test]
+fn descriptors_that_are_meant_for_nobody_are_left_alone() {
+    let mut serve = crate::support::command(&["serve", "--tcp", "127.0.0.1:0"]);
+    serve.env("LISTEN_FDS", "1").env_remove("LISTEN_PID");
+    let server = Program::spawn(serve);
+    Peer::join(server.tcp());
+}
+
+#[test]
+fn another_first_descriptor_is_refused() {
+    let mut serve = activated(listener(), None, &[]);
+    serve.env("LISTEN_FDS_FIRST_FD", "4");
+    let why = "LISTEN_FDS_FIRST_FD is set: LISTEN_FDS begins at 3; unset it";
+    Program::spawn(serve).expect_failure(1, why);
+}
+
+#[test]
 fn systemds_own_tool_starts_it_when_somebody_connects() {
     if Command::new("systemd-socket-activate").arg("--version").output().is_err() {
         crate::support::skip("no systemd-socket-activate");

@@ -7,6 +7,7 @@ use std::fs;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 
 /// A folder of the test's own, removed at its end.
 struct Folder(PathBuf);
@@ -181,4 +182,18 @@ fn a_file_that_a_killed_server_left_behind_is_replaced() {
         server.status();
     }
     assert!(fs::exists(&pid).unwrap());
+}
+
+#[test]
+fn the_files_are_readable_for_everybody_whatever_the_umask_is() {
+    use std::os::unix::fs::MetadataExt;
+    let folder = Folder::new("umask");
+    let pid = folder.path("pid");
+    let mut sh = Command::new("sh");
+    let serve = "umask 077; exec \"$0\" serve --console off --tcp 127.0.0.1:0 --pid-file \"$1\"";
+    sh.args(["-c", serve, env!("CARGO_BIN_EXE_reactor"), &pid]);
+    sh.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let server = Program::spawn(sh);
+    Peer::join(server.tcp());
+    assert_eq!(fs::metadata(&pid).unwrap().mode() & 0o777, 0o644);
 }

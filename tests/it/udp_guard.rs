@@ -116,7 +116,7 @@ fn a_loop_with_another_echo_service_ends_and_is_told() {
     let counts = counts(&mut server);
     assert_eq!(count(&counts, "muted"), 1, "{counts}");
     assert!(counts.ends_with(", loops 1"), "{counts}");
-    server.err.wait_for("udp echo: the same 5 bytes came from 127.0.0.1:");
+    server.err.wait_for("echo: the same 5 bytes came from 127.0.0.1:");
 }
 
 #[test]

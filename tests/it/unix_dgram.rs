@@ -51,6 +51,41 @@ fn who_has_no_name_gets_no_answer_and_is_counted() {
     assert!(!Path::new(&path).exists(), "removed at the end");
 }
 
+/// The server's own name can be made a sender's by whoever may write to the sender's directory.
+#[test]
+fn a_sender_whose_path_becomes_ours_does_not_make_it_answer_itself() {
+    let folder = Folder::new();
+    let path = folder.path("echo");
+    let mut server = serve(&path);
+    server.signal(Signal::STOP);
+    client(&folder).send_to(b"for ever", &path).unwrap();
+    std::fs::remove_file(folder.path("client")).unwrap();
+    std::os::unix::fs::symlink(&path, folder.path("client")).unwrap();
+    server.signal(Signal::CONT);
+    // Its answer to itself is in its queue before this one is.
+    let asker = UnixDatagram::bind(folder.path("asker")).unwrap();
+    asker.set_read_timeout(Some(WITHIN)).unwrap();
+    echoes(&asker, &path, &[b"behind it", b"and that"]);
+    server.signal(Signal::TERM);
+    server.err.wait_for("answered 3, own port 1,");
+    assert_eq!(server.exit(), 0);
+}
+
+#[test]
+fn a_relative_name_is_another_file_here_and_gets_no_answer() {
+    let folder = Folder::new();
+    let path = folder.path("echo");
+    let mut server = serve(&path);
+    let up = std::env::current_dir().unwrap().components().skip(1).map(|_| "../").collect();
+    let relative: String = [up, folder.path("relative")[1..].to_owned()].concat();
+    let sender = UnixDatagram::bind(relative).unwrap();
+    sender.send_to(b"hello", &path).unwrap();
+    echoes(&client(&folder), &path, &[b"behind it"]);
+    server.signal(Signal::TERM);
+    server.err.wait_for("source 1,");
+    assert_eq!(server.exit(), 0);
+}
+
 #[test]
 fn a_leftover_is_replaced_and_a_live_one_is_not() {
     let folder = Folder::new();
