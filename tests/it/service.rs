@@ -148,6 +148,23 @@ fn a_manager_that_is_not_there_is_a_warning_and_no_end() {
 }
 
 #[test]
+fn a_reload_stops_nobody_whose_manager_is_away_and_it_hears_of_it_when_it_is_back() {
+    let folder = Folder::new("away");
+    let path = folder.path("notify");
+    let mut server = Program::spawn(managed(&path, &[]));
+    server.err.wait_for("service manager: ");
+    server.signal(Signal::HUP);
+    Peer::join(server.tcp());
+    let manager = Manager::at(&path);
+    while !manager.hears().starts_with("RELOADING=1\n") {} // READY of the start may come first
+    assert!(manager.hears().starts_with("READY=1\n"));
+    server.signal(Signal::TERM);
+    assert!(manager.hears().starts_with("STOPPING=1\n"));
+    assert_eq!(server.exit(), 0);
+    assert_eq!(server.err.text().matches("service manager: ").count(), 1, "{}", server.err.text());
+}
+
+#[test]
 fn the_files_say_who_and_where_and_go_with_the_server() {
     let folder = Folder::new("files");
     let (pid, port) = (folder.path("pid"), folder.path("ports"));
