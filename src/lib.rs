@@ -116,8 +116,7 @@
 //! | [`wire`], [`visible`] | bytes to lines; text that cannot steer a terminal |
 //! | [`terminal`] | the line being typed, and what is shown above it |
 //! | [`secret`] | what a server asks its peers for first |
-//! | [`timers`], [`stats`], [`histogram`], [`log_queue`] | deadlines in order; counters; times by size; log lines on their way to stderr |
-//! | [`timers`], [`stats`] | deadlines in order; counters |
+//! | [`timers`], [`stats`], [`histogram`] | deadlines in order; counters; times by size |
 //! | [`log_form`], [`log_queue`] | how a log line looks; log lines on their way to stderr |
 //! | [`handler`] | the contract between the loop and the programs |
 //! | [`reactor`] | the loop |
@@ -157,6 +156,7 @@ pub mod bench;
 pub mod chat;
 pub mod cli;
 pub mod connect;
+mod count;
 pub mod ctl;
 pub mod echo;
 pub mod handler;

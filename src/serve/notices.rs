@@ -3,6 +3,7 @@
 //! must not be here: sockets, the environment.
 
 use super::server::Server;
+use crate::count::Count;
 use crate::handler::{Action, Notice};
 use crate::wire::Protocol;
 use std::io::{self, ErrorKind};
@@ -163,16 +164,15 @@ impl Server {
     }
 
     fn counts(&self) -> Counts {
-        (self.gate.connections(), self.chat.rooms_open(), self.draining)
+        (self.gate.connections(), self.chat.rooms_count(), self.draining)
     }
 
     /// `3 peers in 2 rooms`.
     fn status_words(&self) -> String {
-        let plural = |count: usize| if count == 1 { "" } else { "s" };
         let (peers, rooms, draining) = self.counts();
-        let mut words = format!("{peers} peer{}", plural(peers));
+        let mut words = Count(peers, "peer").to_string();
         if self.protocol == Protocol::Chat {
-            words.push_str(&format!(" in {rooms} room{}", plural(rooms)));
+            words.push_str(&format!(" in {}", Count(rooms, "room")));
         }
         if draining {
             words.push_str("; draining");
