@@ -156,6 +156,7 @@ pub mod bench;
 pub mod chat;
 pub mod cli;
 pub mod connect;
+mod count;
 pub mod ctl;
 pub mod echo;
 pub mod handler;

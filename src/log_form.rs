@@ -5,6 +5,7 @@
 //! What an event is about stands beside its words as key and value (`log::kv`); text leaves them out,
 //! since the words say the same. `docs/SERVICE.md` lists them.
 
+use crate::count::Count;
 use crate::visible::visible;
 use log::kv::{self, Key, Value, VisitSource};
 use log::{Level, Record};
@@ -39,8 +40,7 @@ impl LogForm {
 
     /// The line that stands where lines were dropped: `lines` of them.
     pub fn dropped(self, time: &str, lines: u64) -> String {
-        let s = if lines == 1 { "" } else { "s" };
-        let message = format!("{lines} log line{s} dropped");
+        let message = format!("{} dropped", Count(lines, "log line"));
         let line = match self.json {
             true => json(
                 time,

@@ -26,6 +26,7 @@ pub mod words;
 pub use peer::ANSWERS_BYTES_MAX;
 pub use room::Slow;
 
+use crate::count::Count;
 use crate::handler::{Action, CloseReason, PeerId};
 use crate::histogram::Histogram;
 use crate::visible::visible_into;
@@ -216,7 +217,7 @@ impl Chat {
         self.notice_of(from, format_args!("{name} left"));
         if missed > 0 {
             self.counts.missed += missed - carried;
-            let missed = peer::Messages(missed);
+            let missed = Count(missed, "message");
             self.tell(peer, format_args!("you missed {missed}: you left {old_name}"));
         }
         self.notice_of(to, format_args!("{name} joined"));

@@ -2,7 +2,8 @@
 //! change limits.
 
 use super::rooms::RoomIndex;
-use super::{Chat, Said, line_len_limit, peer};
+use super::{Chat, Said, line_len_limit};
+use crate::count::Count;
 use crate::handler::PeerId;
 use std::time::Instant;
 
@@ -20,7 +21,7 @@ impl Chat {
 
     /// How many rooms there are.
     pub fn rooms_count(&self) -> usize {
-        self.rooms.iter().count()
+        self.rooms.len()
     }
 
     /// The name of the room that a peer is in.
@@ -45,11 +46,6 @@ impl Chat {
         state.muted
     }
 
-    /// How many rooms there are.
-    pub fn rooms_open(&self) -> usize {
-        self.rooms.len()
-    }
-
     /// How many members are behind their room's log, and by how many messages at most.
     pub fn lag(&self) -> (usize, u32) {
         let behind: Vec<u32> = self.members().map(|(_, lag)| lag).filter(|&lag| lag > 0).collect();
@@ -67,7 +63,7 @@ impl Chat {
             self.members().map(|(peer, lag)| (lag, peer)).filter(|&(lag, _)| lag > 0).collect();
         behind.sort_unstable_by(|a, b| b.cmp(a));
         for &(lag, peer) in behind.iter().take(most) {
-            let lag = peer::Messages(u64::from(lag));
+            let lag = Count(lag, "message");
             lines.push(format!("{} {peer} is {lag} behind", self.name_of(peer)));
         }
         self.settle_spoke();
@@ -76,7 +72,7 @@ impl Chat {
         talkers.sort_unstable_by(|a, b| b.cmp(a));
         for &(said, peer) in talkers.iter().filter(|(_, peer)| self.get(*peer).is_some()).take(most)
         {
-            let said = peer::Messages(said);
+            let said = Count(said, "message");
             lines.push(format!("{} {peer} said {said} {since}", self.name_of(peer)));
         }
         if lines.is_empty() {

@@ -3,6 +3,7 @@
 use super::cursor::Cursor;
 use super::log::BroadcastLog;
 use super::rooms::RoomIndex;
+use crate::count::Count;
 use std::io::Write as _;
 
 /// Bytes of answers that an outbox takes beside the rest of one cut message. A screen of text; who
@@ -76,7 +77,8 @@ impl Outbox {
     pub(super) fn tell_missed(&mut self) {
         self.empty();
         let missed = std::mem::take(&mut self.missed);
-        let _ = writeln!(self.bytes, "* you missed {}: reading too slowly", Messages(missed));
+        let _ =
+            writeln!(self.bytes, "* you missed {}: reading too slowly", Count(missed, "message"));
     }
 
     /// Gives back what is sent where that is half of it, so that an outbox that is filled as fast as
@@ -101,16 +103,6 @@ impl Outbox {
     /// True where nothing in it is worth keeping.
     pub(super) fn is_idle(&self) -> bool {
         self.bytes.is_empty() && self.missed == 0 && self.until.is_none()
-    }
-}
-
-/// `1 message`, `2 messages`.
-pub(super) struct Messages(pub(super) u64);
-
-impl std::fmt::Display for Messages {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let s = if self.0 == 1 { "" } else { "s" };
-        write!(f, "{} message{s}", self.0)
     }
 }
 

@@ -4,6 +4,7 @@ use super::names::Name;
 use super::peer::{ANSWERS_BYTES_MAX, Peer};
 use super::words::{self, Order, Parsed, Speaker, Target};
 use super::{Chat, Said};
+use crate::count::Count;
 use crate::handler::{Action, CloseReason, PeerId};
 use crate::visible::visible;
 use std::fmt::{Arguments, Write as _};
@@ -125,7 +126,7 @@ impl Chat {
         };
         self.change_room(peer, to);
         let members = self.rooms.get(to).members.len();
-        self.grant(peer, format_args!("you are in {name}, {}", Members(members)))
+        self.grant(peer, format_args!("you are in {name}, {}", Count(members, "member")))
     }
 
     fn list_rooms(&mut self, peer: PeerId) -> bool {
@@ -147,7 +148,7 @@ impl Chat {
             return self.deny(peer, format_args!("there is no {room}: /rooms lists them"));
         };
         let room = self.rooms.get(index);
-        let (name, members) = (room.name.clone(), Members(room.members.len()));
+        let (name, members) = (room.name.clone(), Count(room.members.len(), "member"));
         let ids = self.members_of(peer, Some(&name));
         let list = listed(ids.iter().map(|&id| self.name_of(id)));
         self.grant(peer, format_args!("{name}, {members}: {list}"))
@@ -230,13 +231,4 @@ fn listed(names: impl Iterator<Item = String>) -> String {
         let _ = write!(list, " and {more} more");
     }
     list
-}
-
-/// `1 member`, `2 members`.
-struct Members(usize);
-
-impl std::fmt::Display for Members {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} member{}", self.0, if self.0 == 1 { "" } else { "s" })
-    }
 }

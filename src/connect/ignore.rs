@@ -3,6 +3,7 @@
 //! ignored name over is ignored too.
 
 use crate::chat::names;
+use crate::count::Count;
 use crate::terminal::paint::spoken;
 
 /// Names that may be ignored at once: more than anybody types by hand.
@@ -42,7 +43,7 @@ impl Ignore {
         };
         if let Some(at) = self.list.iter().position(|ignored| ignored.folded == folded) {
             let Ignored { name, lines, .. } = self.list.remove(at);
-            return format!("{name} is shown again; not shown: {}", count(lines));
+            return format!("{name} is shown again; not shown: {}", Count(lines, "line"));
         }
         if self.list.len() == IGNORED_MAX {
             return format!("/ignore: at most {IGNORED_MAX} names");
@@ -86,18 +87,14 @@ impl Ignore {
     }
 
     fn told(&self) -> String {
-        let each = |ignored: &Ignored| format!("{} ({})", ignored.name, count(ignored.lines));
+        let each =
+            |ignored: &Ignored| format!("{} ({})", ignored.name, Count(ignored.lines, "line"));
         let names: Vec<String> = self.list.iter().map(each).collect();
         match names.is_empty() {
             true => "nobody is ignored; /ignore NAME".to_owned(),
             false => format!("ignored: {}", names.join(", ")),
         }
     }
-}
-
-fn count(lines: u64) -> String {
-    let s = if lines == 1 { "" } else { "s" };
-    format!("{lines} line{s}")
 }
 
 #[cfg(test)]

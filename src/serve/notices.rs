@@ -3,13 +3,14 @@
 //! must not be here: sockets, the environment.
 
 use super::server::Server;
+use crate::count::Count;
 use crate::handler::{Action, Notice};
 use crate::wire::Protocol;
 use std::io::{self, ErrorKind};
 use std::time::{Duration, Instant};
 
 /// What is told about peers and rooms is told no more often than so: a crowd that comes and goes must
-/// not keep the service manager busy. What could not be sent is tried again after as long.
+/// not keep the service manager busy. What it did not take is tried again after as long.
 const STATUS_EVERY: Duration = Duration::from_secs(1);
 
 /// The least time between two signs of life: the poll waits whole milliseconds.
@@ -33,22 +34,62 @@ pub(super) struct Notices {
     /// As they were told last, and when that was.
     told: Counts,
     told_at: Instant,
-    /// What its queue had no room for, and when to try again.
-    owed: Option<(Notice, Instant)>,
+    /// What it is still to hear, in this order: RELOADING comes before the READY that ends it.
+    owed: Vec<Notice>,
+    /// When to try again, where it did not take the first of those.
+    again_at: Option<Instant>,
+    /// It could not be reached the last time, and that was said.
+    away: bool,
 }
 
 impl Notices {
     fn new(managed: Managed, told: Counts, now: Instant) -> Self {
         let watchdog = managed.watchdog.map(|within| ((within / 2).max(WATCHDOG_MIN), now));
-        Notices { watchdog, told, told_at: now, owed: None }
+        let (owed, again_at) = (Vec::new(), None);
+        Notices { watchdog, told, told_at: now, owed, again_at, away: false }
     }
 
     /// The nearest moment at which something is to be told; `counts` are those of now.
     fn next_deadline(&self, counts: Counts) -> Option<Instant> {
         let status = (counts != self.told).then_some(self.told_at + STATUS_EVERY);
-        let owed = self.owed.as_ref().map(|&(_, at)| at);
         let watchdog = self.watchdog.map(|(_, at)| at);
-        [status, owed, watchdog].into_iter().flatten().min()
+        [status, self.again_at, watchdog].into_iter().flatten().min()
+    }
+
+    /// Puts one behind those that are owed, less what it says too. That leaves two at most: RELOADING
+    /// and one more.
+    fn owe(&mut self, notice: Notice) {
+        self.again_at = None;
+        match (notice, self.owed.last_mut()) {
+            // READY has a status of its own, and must not be lost.
+            (Notice::Status(status), Some(Notice::Ready(said))) => *said = status,
+            (notice @ (Notice::Status(_) | Notice::Ready(_)), _) => {
+                self.owed.retain(|owed| *owed == Notice::Reloading);
+                self.owed.push(notice);
+            }
+            (notice, _) => self.owed = vec![notice],
+        }
+    }
+
+    /// The next one to be sent.
+    fn next(&mut self, now: Instant) -> Option<Notice> {
+        if self.owed.is_empty() || self.again_at.is_some_and(|at| now < at) {
+            return None;
+        }
+        self.again_at = None;
+        Some(self.owed.remove(0))
+    }
+
+    /// It did not take this one: what was said since stays behind it.
+    fn refused(&mut self, notice: Notice, now: Instant) {
+        // That we are alive is said again anyway.
+        if notice != Notice::Watchdog {
+            let later = std::mem::take(&mut self.owed);
+            for notice in std::iter::once(notice).chain(later) {
+                self.owe(notice);
+            }
+            self.again_at = Some(now + STATUS_EVERY);
+        }
     }
 }
 
@@ -61,15 +102,17 @@ impl Server {
         }
     }
 
-    /// True where a service manager started us.
+    /// True where a service manager started us, whether or not it can be reached.
     pub(super) fn is_managed(&self) -> bool {
-        self.notices.is_some()
+        self.options.service.managed.is_some()
     }
 
-    /// Tells the service manager, where there is one.
+    /// Tells the service manager, where there is one. Behind the stop nothing is told.
     pub(super) fn notify(&mut self, notice: Notice) {
-        if self.is_managed() {
-            self.actions.push_back(Action::Notify(notice));
+        if let Some(notices) = &mut self.notices
+            && !self.stopping
+        {
+            notices.owe(notice);
         }
     }
 
@@ -79,11 +122,16 @@ impl Server {
     }
 
     /// When the service manager is to be told something next.
-    pub(super) fn next_notice(&self) -> Option<Instant> {
+    pub(super) fn next_notice_at(&self) -> Option<Instant> {
         self.notices.as_ref()?.next_deadline(self.counts())
     }
 
-    /// Tells what is due. After a stop has begun no status replaces what was said of it.
+    /// What the service manager is to be told now.
+    pub(super) fn next_notice(&mut self, now: Instant) -> Option<Action> {
+        self.notices.as_mut()?.next(now).map(Action::Notify)
+    }
+
+    /// Tells what is due.
     pub(super) fn expire_notices(&mut self, now: Instant) {
         let counts = self.counts();
         let Some(notices) = &mut self.notices else { return };
@@ -93,58 +141,38 @@ impl Server {
             *at = now + *every;
             self.actions.push_back(Action::Notify(Notice::Watchdog));
         }
-        if let Some((notice, at)) = notices.owed.take() {
-            match at <= now {
-                true => self.actions.push_back(Action::Notify(notice)),
-                false => notices.owed = Some((notice, at)),
-            }
-        }
         if counts != notices.told && notices.told_at + STATUS_EVERY <= now {
             (notices.told, notices.told_at) = (counts, now);
-            if !self.stopping {
-                self.notify(Notice::Status(self.status_words()));
-            }
+            self.notify(Notice::Status(self.status_words()));
         }
     }
 
-    /// What became of a notice. One that found the queue full is owed, unless a later one says more;
-    /// that we are alive is said again anyway.
+    /// What became of a notice. A manager that does not take it may do so later, as one does that
+    /// starts itself again: it is never given up.
     pub(super) fn note_notified(&mut self, notice: Notice, outcome: io::Result<()>, now: Instant) {
         let Some(notices) = &mut self.notices else { return };
         match outcome {
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                if notice != Notice::Watchdog {
-                    let keeps = matches!(notice, Notice::Status(_)) && notices.owed.is_some();
-                    let owed = notices.owed.take().filter(|_| keeps);
-                    notices.owed = owed.or(Some((notice, now + STATUS_EVERY)));
-                }
-            }
+            Ok(()) => notices.away = false,
             Err(error) => {
-                log::warn!("service manager: {error}; it is told nothing more");
-                self.notices = None;
-            }
-            // What was said since says more, and nothing follows the last word.
-            Ok(()) => {
-                let last = matches!(notice, Notice::Stopping(_));
-                let status = matches!(notices.owed, Some((Notice::Status(_), _)));
-                if last || (status && notice != Notice::Watchdog) {
-                    notices.owed = None;
+                if error.kind() != ErrorKind::WouldBlock && !notices.away {
+                    log::warn!("service manager: {error}; it is tried again");
+                    notices.away = true;
                 }
+                notices.refused(notice, now);
             }
         }
     }
 
     fn counts(&self) -> Counts {
-        (self.gate.connections(), self.chat.rooms_open(), self.draining)
+        (self.gate.connections(), self.chat.rooms_count(), self.draining)
     }
 
     /// `3 peers in 2 rooms`.
     fn status_words(&self) -> String {
-        let plural = |count: usize| if count == 1 { "" } else { "s" };
         let (peers, rooms, draining) = self.counts();
-        let mut words = format!("{peers} peer{}", plural(peers));
+        let mut words = Count(peers, "peer").to_string();
         if self.protocol == Protocol::Chat {
-            words.push_str(&format!(" in {rooms} room{}", plural(rooms)));
+            words.push_str(&format!(" in {}", Count(rooms, "room")));
         }
         if draining {
             words.push_str("; draining");

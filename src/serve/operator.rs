@@ -5,6 +5,7 @@ use super::console::Console;
 use super::server::Server;
 use crate::chat::Said;
 use crate::chat::words::{self, Parsed, Speaker};
+use crate::count::Count;
 use crate::handler::{Action, PeerId, Taken};
 use crate::terminal::Typed;
 use crate::terminal::seat::{Heard, Seat, take_keys};
@@ -135,9 +136,7 @@ impl Server {
             return;
         };
         let mut parts: Vec<String> = listening.iter().map(ToString::to_string).collect();
-        let peers = gate.connections();
-        let s = if peers == 1 { "" } else { "s" };
-        parts.push(format!("{peers} peer{s}"));
+        parts.push(Count(gate.connections(), "peer").to_string());
         if *protocol == Protocol::Chat && console.talks() {
             parts.extend(chat.room_of(console.peer));
         } else {

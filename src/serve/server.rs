@@ -423,7 +423,7 @@ impl Handler for Server {
         let shown = self.console.as_ref().and_then(|console| console.seat.shows_at());
         let own = self.bounds.next().into_iter().chain(shown).chain(self.gate.next_deadline());
         let scrapers = self.scrapers.next_deadline();
-        let notices = self.next_notice();
+        let notices = self.next_notice_at();
         own.chain(self.chat.next_deadline()).chain(scrapers).chain(notices).min()
     }
 
@@ -455,7 +455,8 @@ impl Handler for Server {
     }
 
     fn next_action(&mut self, now: Instant) -> Option<Action> {
-        let action = self.actions.pop_front().or_else(|| self.chat.next_action());
+        let action = self.next_notice(now).or_else(|| self.actions.pop_front());
+        let action = action.or_else(|| self.chat.next_action());
         if let Some(Action::Resume(peer)) = action {
             self.bounds.clocks.set_running(peer, true, now);
         }

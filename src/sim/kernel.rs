@@ -132,9 +132,9 @@ pub(crate) struct SimOs {
     pub(super) console: Console,
     /// stderr.
     pub(super) log: Sink,
-    /// What the service manager was told, and when; whether its queue is full.
+    /// What the service manager was told, and when; and what it takes.
     pub(super) notices: Vec<(Duration, Notice)>,
-    pub(super) manager_full: bool,
+    pub(super) manager: fn(&Notice) -> Result<(), Errno>,
     /// Caught and not told, each kind once.
     pub(super) signals: Vec<Caught>,
     /// Attempts to get a descriptor that will still fail, and how.
@@ -185,7 +185,7 @@ impl SimOs {
             console: Console::new(PIPE_BYTES),
             log: Sink::new(PIPE_BYTES),
             notices: Vec::new(),
-            manager_full: false,
+            manager: |_| Ok(()),
             signals: Vec::new(),
             window: None,
             nap_max: None,

@@ -1,10 +1,10 @@
 //! What a server tells its service manager, in simulated time: an idle loop wakes for the watchdog and
-//! for nothing else, a crowd is told of once a second, and a manager that is slow is told later.
+//! for nothing else, a crowd is told of once a second, and a manager that is slow or away is told later.
 
 use super::faults::Faults;
 use super::kernel::SimOs;
 use super::trace::Step;
-use crate::handler::{Handler, Notice, OWNER_ALONE};
+use crate::handler::{Handler, Notice, OWNER_ALONE, Signal};
 use crate::log_queue::LogQueue;
 use crate::os::Os;
 use crate::reactor::Reactor;
@@ -14,12 +14,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 impl SimOs {
-    /// The service manager takes it, or its queue is full.
+    /// The service manager takes it, or it does not.
     pub(super) fn do_notify(&mut self, notice: &Notice) -> Result<(), Errno> {
         self.trace.count(Step::Notify);
-        if self.manager_full {
-            return Err(Errno::AGAIN);
-        }
+        (self.manager)(notice)?;
         self.notices.push((self.elapsed, notice.clone()));
         Ok(())
     }
@@ -56,6 +54,16 @@ impl World {
 
     fn told(&mut self) -> Vec<(Duration, Notice)> {
         std::mem::take(&mut self.reactor.os_mut().notices)
+    }
+
+    /// The same without the times.
+    fn notices(&mut self) -> Vec<Notice> {
+        self.told().into_iter().map(|(_, notice)| notice).collect()
+    }
+
+    fn signal(&mut self, signal: Signal) {
+        let now = self.reactor.os_mut().now();
+        self.server.signalled(signal, now);
     }
 }
 
@@ -105,18 +113,73 @@ fn a_crowd_is_told_of_once_a_second_and_silence_never() {
 #[test]
 fn what_the_managers_queue_has_no_room_for_is_told_when_it_has() {
     let mut world = World::new(Some(Duration::from_secs(20)));
-    world.reactor.os_mut().manager_full = true;
+    world.reactor.os_mut().manager = |_| Err(Errno::AGAIN);
     world.run(Duration::from_millis(2_500));
     world.reactor.os_mut().dial_in(0).expect("a listener listens");
     world.run(Duration::from_millis(2_500));
     assert_eq!(world.told(), []);
-    world.reactor.os_mut().manager_full = false;
+    world.reactor.os_mut().manager = |_| Ok(());
     world.run(Duration::from_secs(2));
-    let told: Vec<Notice> = world.told().into_iter().map(|(_, notice)| notice).collect();
+    let told = world.notices();
     assert!(matches!(&told[..], [Notice::Ready(_), ..]), "READY is not lost: {told:?}");
-    world.server.signalled(crate::handler::Signal::Terminate, world.reactor.os_mut().now());
+    world.signal(Signal::Terminate);
     while world.reactor.turn(&mut world.server).unwrap() {}
     let told = world.told();
     assert_eq!(told[0].1, Notice::Stopping("stopping: SIGTERM".into()));
     assert!(!told.iter().any(|(_, notice)| matches!(notice, Notice::Status(_))), "{told:?}");
+}
+
+#[test]
+fn a_manager_that_was_away_is_told_what_it_missed_and_then_as_before() {
+    let mut world = World::new(Some(Duration::from_secs(20)));
+    world.reactor.os_mut().manager = |_| Err(Errno::CONNREFUSED);
+    world.run(Duration::from_secs(25));
+    world.reactor.os_mut().manager = |_| Ok(());
+    world.run(Duration::from_secs(20));
+    let told = world.notices();
+    let ready = Notice::Ready("0 peers in 1 room".into());
+    assert_eq!(told[0], ready);
+    assert!(told.len() > 2 && told[1..].iter().all(|told| *told == Notice::Watchdog), "{told:?}");
+}
+
+#[test]
+fn a_reload_stops_nobody_whose_manager_is_away() {
+    let mut world = World::new(None);
+    world.reactor.os_mut().manager = |_| Err(Errno::CONNREFUSED);
+    world.run(Duration::from_secs(2));
+    world.signal(Signal::Reload);
+    world.run(Duration::from_secs(2));
+    assert_eq!(world.notices(), []);
+    world.reactor.os_mut().manager = |_| Ok(());
+    world.run(Duration::from_secs(2));
+    let ready = Notice::Ready("0 peers in 1 room".into());
+    assert_eq!(world.notices(), [Notice::Reloading, ready]);
+}
+
+#[test]
+fn the_end_of_a_reload_is_told_behind_its_beginning_alone() {
+    let mut world = World::new(None);
+    world.run(Duration::from_secs(2));
+    world.told();
+    world.reactor.os_mut().manager = |notice| match notice {
+        Notice::Reloading => Err(Errno::AGAIN),
+        _ => Ok(()),
+    };
+    world.signal(Signal::Reload);
+    world.run(Duration::from_millis(500));
+    world.reactor.os_mut().manager = |_| Ok(());
+    world.run(Duration::from_secs(5));
+    let ready = Notice::Ready("0 peers in 1 room".into());
+    assert_eq!(world.notices(), [Notice::Reloading, ready]);
+}
+
+#[test]
+fn nothing_is_told_behind_a_stop() {
+    let mut world = World::new(None);
+    world.run(Duration::from_secs(2));
+    world.told();
+    world.signal(Signal::Terminate);
+    world.signal(Signal::Reload);
+    while world.reactor.turn(&mut world.server).unwrap() {}
+    assert_eq!(world.notices(), [Notice::Stopping("stopping: SIGTERM".into())]);
 }

@@ -12,7 +12,6 @@ use crate::handler::{
 };
 use crate::log_queue::LogQueue;
 use crate::reactor::{Budgets, Reactor};
-use crate::stats::Stats;
 use crate::wire::{Lines, Protocol};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -56,14 +55,6 @@ impl Handler for Relay {
     }
 
     fn signalled(&mut self, _: Signal, _: Instant) {}
-
-    fn reported(&mut self, _: &Stats) {}
-
-    fn expired(&mut self, _: Instant) {}
-
-    fn next_deadline(&self) -> Option<Instant> {
-        None
-    }
 
     fn next_dirty(&mut self) -> Option<PeerId> {
         self.chat.next_dirty()

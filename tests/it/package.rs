@@ -1,7 +1,6 @@
 //! The Debian package: built from this very binary, unpacked, and what it holds looked at and run.
 
-use crate::support::skip;
-use std::fs;
+use crate::support::{Folder, skip};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -31,11 +30,10 @@ fn the_debian_package_holds_what_a_service_needs_and_runs() {
     if !has("dpkg-deb", "--version") {
         return;
     }
-    let folder = std::env::temp_dir().join(format!("reactor-package-{}", std::process::id()));
-    let _ = fs::remove_dir_all(&folder);
+    let folder = Folder::new();
     let binary = env!("CARGO_BIN_EXE_reactor");
     let mut build = Command::new(packaging("deb"));
-    build.arg(binary).arg(&folder).env("DEB_COMPRESSION", "none");
+    build.arg(binary).arg(folder.path("")).env("DEB_COMPRESSION", "none");
     let package = text(&mut build).trim_end().to_owned();
     let listed = text(Command::new("dpkg-deb").args(["--contents", &package]));
     for path in [
@@ -62,11 +60,10 @@ fn the_debian_package_holds_what_a_service_needs_and_runs() {
     let control = text(Command::new("dpkg-deb").args(["--field", &package]));
     assert!(control.contains(concat!("Version: ", env!("CARGO_PKG_VERSION"), "-1\n")), "{control}");
     assert!(control.contains("Depends: libc6 (>= 2."), "{control}");
-    let root = folder.join("root");
+    let root = PathBuf::from(folder.path("root"));
     text(Command::new("dpkg-deb").arg("--extract").arg(&package).arg(&root));
     let version = text(Command::new(root.join("usr/bin/reactor")).arg("--version"));
     assert_eq!(version, concat!("reactor ", env!("CARGO_PKG_VERSION"), "\n"));
-    fs::remove_dir_all(&folder).unwrap();
 }
 
 /// Every directive is known, and every value is one. What the units name is not installed here.

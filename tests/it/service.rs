@@ -1,36 +1,12 @@
 //! What a service manager sees of a server: the notices of sd_notify(3), and the files that say who
 //! and where it is.
 
-use crate::support::{Peer, Program, WITHIN, command};
+use crate::support::{Folder, Peer, Program, WITHIN, command};
 use rustix::process::Signal;
 use std::fs;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
-
-/// A folder of the test's own, removed at its end.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let name = format!("reactor-service-{}-{name}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        let _ = fs::remove_dir_all(&path);
-        fs::create_dir(&path).unwrap();
-        Folder(path)
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.0.join(name).to_str().unwrap().to_owned()
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
 
 /// The service manager's end of the socket.
 struct Manager(UnixDatagram);
@@ -79,7 +55,7 @@ fn managed(socket: &str, more: &[&str]) -> std::process::Command {
 
 #[test]
 fn it_tells_that_it_is_ready_how_it_goes_and_that_it_stops() {
-    let folder = Folder::new("ready");
+    let folder = Folder::new();
     for path in [folder.path("notify"), format!("@reactor-it-{}", std::process::id())] {
         let manager = Manager::at(&path);
         let mut server = Program::spawn(managed(&path, &[]));
@@ -95,7 +71,7 @@ fn it_tells_that_it_is_ready_how_it_goes_and_that_it_stops() {
 
 #[test]
 fn a_reload_is_told_with_its_time_and_its_end_and_without_a_file_too() {
-    let folder = Folder::new("reload");
+    let folder = Folder::new();
     let (path, access) = (folder.path("notify"), folder.path("access"));
     fs::write(&access, "allow 127.0.0.1\n").unwrap();
     let manager = Manager::at(&path);
@@ -116,7 +92,7 @@ fn a_reload_is_told_with_its_time_and_its_end_and_without_a_file_too() {
 
 #[test]
 fn an_idle_server_tells_that_it_lives_and_one_that_hangs_does_not() {
-    let folder = Folder::new("watchdog");
+    let folder = Folder::new();
     let path = folder.path("notify");
     let manager = Manager::at(&path);
     let mut serve = managed(&path, &[]);
@@ -137,7 +113,7 @@ fn an_idle_server_tells_that_it_lives_and_one_that_hangs_does_not() {
 
 #[test]
 fn a_manager_that_is_not_there_is_a_warning_and_no_end() {
-    let folder = Folder::new("nobody");
+    let folder = Folder::new();
     for (path, why) in [(folder.path("nobody"), "No such file"), ("vsock:2:1".into(), "neither")] {
         let mut server = Program::spawn(managed(&path, &[]));
         let told = server.err.wait_for("service manager: ");
@@ -149,8 +125,25 @@ fn a_manager_that_is_not_there_is_a_warning_and_no_end() {
 }
 
 #[test]
+fn a_reload_stops_nobody_whose_manager_is_away_and_it_hears_of_it_when_it_is_back() {
+    let folder = Folder::new();
+    let path = folder.path("notify");
+    let mut server = Program::spawn(managed(&path, &[]));
+    server.err.wait_for("service manager: ");
+    server.signal(Signal::HUP);
+    Peer::join(server.tcp());
+    let manager = Manager::at(&path);
+    while !manager.hears().starts_with("RELOADING=1\n") {} // READY of the start may come first
+    assert!(manager.hears().starts_with("READY=1\n"));
+    server.signal(Signal::TERM);
+    assert!(manager.hears().starts_with("STOPPING=1\n"));
+    assert_eq!(server.exit(), 0);
+    assert_eq!(server.err.text().matches("service manager: ").count(), 1, "{}", server.err.text());
+}
+
+#[test]
 fn the_files_say_who_and_where_and_go_with_the_server() {
-    let folder = Folder::new("files");
+    let folder = Folder::new();
     let (pid, port) = (folder.path("pid"), folder.path("ports"));
     let files = ["--udp", "127.0.0.1:0", "--pid-file", &pid, "--port-file", &port];
     let notify = folder.path("notify");
@@ -171,7 +164,7 @@ fn the_files_say_who_and_where_and_go_with_the_server() {
 
 #[test]
 fn a_file_that_a_killed_server_left_behind_is_replaced() {
-    let folder = Folder::new("killed");
+    let folder = Folder::new();
     let pid = folder.path("pid");
     let serve = ["serve", "--tcp", "127.0.0.1:0", "--pid-file", &pid, "--console", "off"];
     for _ in 0..2 {
@@ -187,7 +180,7 @@ fn a_file_that_a_killed_server_left_behind_is_replaced() {
 #[test]
 fn the_files_are_readable_for_everybody_whatever_the_umask_is() {
     use std::os::unix::fs::MetadataExt;
-    let folder = Folder::new("umask");
+    let folder = Folder::new();
     let pid = folder.path("pid");
     let mut sh = Command::new("sh");
     let serve = "umask 077; exec \"$0\" serve --console off --tcp 127.0.0.1:0 --pid-file \"$1\"";

@@ -1,40 +1,14 @@
 //! `serve --unix` and who comes by such a socket: the path, its permissions and its end; the same
 //! rooms as over TCP; strangers (`socat`, `nc -U`, Python); `connect` and `bench`.
 
-use crate::support::{Peer, Program, WITHIN, skip};
+use crate::support::{Folder, Peer, Program, WITHIN, skip};
 use rustix::process::Signal;
 use std::fs;
 use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, symlink};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
-
-/// A directory of a test's own, removed with all in it.
-pub(super) struct Folder(PathBuf);
-
-impl Folder {
-    pub(super) fn new() -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("reactor-unix-{}-{number}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        fs::create_dir(&path).unwrap();
-        Folder(path)
-    }
-
-    /// The path of one file in it.
-    pub(super) fn path(&self, name: &str) -> String {
-        self.0.join(name).to_str().expect("UTF-8").to_owned()
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
 
 /// A server of chat at `path`, and the socket is there.
 fn serve(path: &str, more: &[&str]) -> Program {

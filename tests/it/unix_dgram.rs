@@ -1,7 +1,7 @@
 //! `serve --unix-dgram`: an echo for whoever has a name, over real sockets.
 
-use crate::support::{Program, WITHIN, skip};
-use crate::unix::{Folder, has};
+use crate::support::{Folder, Program, WITHIN, skip};
+use crate::unix::has;
 use rustix::process::Signal;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
