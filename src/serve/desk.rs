@@ -66,17 +66,17 @@ impl Server {
                     Some(reason) => format!("kicked: {}", visible(reason)),
                     None => "kicked".to_owned(),
                 };
-                match self.chat.find_target(whom) {
-                    Some(peer) if peer != desk => {
+                match self.guest(whom) {
+                    Some(peer) => {
                         let name = self.chat.name_of(peer);
                         self.answer(desk, &format!("{name} is kicked"));
                         self.chat.close(peer, CloseReason::Kicked, format_args!("{why}"));
                         Done::Yes
                     }
-                    _ => self.refused(desk, &nobody(whom)),
+                    None => self.refused(desk, &nobody(whom)),
                 }
             }
-            Order::Mute(whom) => match self.chat.find_target(whom).filter(|&peer| peer != desk) {
+            Order::Mute(whom) => match self.guest(whom) {
                 Some(peer) => {
                     let muted = self.chat.mute(peer);
                     let not = if muted { "" } else { " no longer" };
@@ -140,6 +140,11 @@ impl Server {
             }
             shared => Done::only(self.chat.obey(desk, shared)),
         }
+    }
+
+    /// Who is meant, the operator apart: no desk closes the console.
+    fn guest(&self, whom: &Target) -> Option<PeerId> {
+        self.chat.find_target(whom).filter(|&peer| !self.chat.is_operator(peer))
     }
 
     /// Nobody new comes in; who wants to know how it goes still does.

@@ -105,6 +105,20 @@ fn each_order_is_answered_there_alone_and_told_whether_it_was_obeyed() {
 }
 
 #[test]
+fn the_console_is_nobody_to_kick_or_to_mute() {
+    let place = Place::new("console");
+    let mut server = Program::serve(&["--control", place.text()]);
+    server.err.wait_for(&format!("listening unix {} control", place.text()));
+    let mut desk = Desk::connect(&place);
+    for word in ["kick", "mute"] {
+        desk.ask(&format!("{word} operator"), &["* nobody is called operator", "refused"]);
+        desk.ask(&format!("{word} #0"), &["* there is no #0", "refused"]);
+    }
+    server.type_in("/ping there\n");
+    server.out.wait_for("pong: there");
+}
+
+#[test]
 fn orders_that_come_together_are_answered_in_their_order_the_last_one_without_a_newline_too() {
     let place = Place::new("together");
     let _server = controlled(&place, &[]);
