@@ -9,6 +9,7 @@ use super::{Error, Options};
 use crate::handler::{Endpoint, OWNER_ALONE, UnixAddress};
 use crate::os::Os;
 use crate::reactor::Reactor;
+use crate::serve;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -30,16 +31,16 @@ pub(super) fn listen<O: Os>(
 ) -> Result<(), Error> {
     for &at in &options.management.metrics {
         let bind = |source| Error::Bind { transport: "tcp", at, source };
-        let bound = reactor.listen(&at.into(), OWNER_ALONE).map_err(bind)?;
-        server.serves(Role::Metrics);
+        let bound = serve::listen(reactor, server, &at.into(), OWNER_ALONE, Role::Metrics);
+        let bound = bound.map_err(bind)?;
         listening.tell("tcp", &bound, "metrics");
         server.warn_of_metrics(&bound);
     }
     if let Some(path) = &options.management.control {
         let at = UnixAddress::Path(path.clone());
-        let listened = reactor.listen(&Endpoint::Unix(at.clone()), OWNER_ALONE);
-        listened.map_err(|source| Error::BindUnix { at: at.clone(), source })?;
-        server.serves(Role::Control);
+        let bind = |source| Error::BindUnix { at: at.clone(), source };
+        let endpoint = at.clone().into();
+        serve::listen(reactor, server, &endpoint, OWNER_ALONE, Role::Control).map_err(bind)?;
         listening.tell("unix", &at, "control");
     }
     Ok(())

@@ -2,15 +2,14 @@
 
 use super::*;
 use crate::handler::{Handler, Origin};
-use crate::serve::server::{Role, tests::server};
+use crate::serve::server::{Role, tests::listening};
 use crate::stats::Stats;
 
 const PEER: PeerId = PeerId { serial: 3, slot: 0 };
 
 /// A server with one scraper, which came at the moment that is returned.
 fn scraped() -> (Server, Instant) {
-    let mut server = server(|_| {});
-    server.serves(Role::Metrics);
+    let mut server = listening(Role::Metrics, |_| {});
     let start = Instant::now();
     let from = Remote::Ip(([127, 0, 0, 1], 9).into());
     server.opened(PEER, Origin::Accepted { listener: 0, from }, start);
