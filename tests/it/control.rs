@@ -73,7 +73,7 @@ impl Desk {
     }
 
     /// One order and the lines of its answer with its end.
-    fn ask(&mut self, order: &str, answer: &[&str]) {
+    pub(super) fn ask(&mut self, order: &str, answer: &[&str]) {
         self.say(format!("{order}\n"));
         self.expect(answer);
     }
