@@ -193,7 +193,7 @@ impl Server {
     /// The loop's counters have come: who asked is answered, in the order in which they asked.
     pub(super) fn answer_stats(&mut self, stats: &Stats) {
         let snapshot = self.snapshot(stats);
-        let mut scraped = None;
+        let mut scraped: Option<String> = None;
         for asker in std::mem::take(&mut self.asked) {
             match asker {
                 Asker::Desk { desk, all } => {
@@ -212,6 +212,9 @@ impl Server {
                     self.scrapers.answer(peer, text);
                 }
             }
+        }
+        if let Some(text) = scraped {
+            self.scrapers.keep(&text);
         }
     }
 

@@ -267,7 +267,7 @@ impl Handler for Server {
     fn opened(&mut self, peer: PeerId, origin: Origin, now: Instant) {
         if let Origin::Accepted { listener, from } = origin {
             match self.roles[listener] {
-                Role::Control => return self.open_control(peer),
+                Role::Control => return self.open_control(peer, now),
                 Role::Metrics => return self.open_scraper(peer, from, now),
                 Role::Chat => self.let_in(peer, from, now),
             }
@@ -305,7 +305,7 @@ impl Handler for Server {
             return self.receive_orders(peer, bytes, seen, now);
         }
         if self.scrapers.has(peer) {
-            return self.receive_request(peer, bytes, seen, now);
+            return self.receive_request(peer, bytes, now);
         }
         if self.gate.is_refused(peer) {
             return Taken { consumed: bytes.len(), hold: false };
