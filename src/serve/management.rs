@@ -2,6 +2,7 @@
 //! addresses and tells where. What is said there is `control`'s and `metrics`' business.
 
 use super::control::{CONTROL_PEERS_MAX, TURNED_AWAY_MAX};
+use super::gate::REFUSED_MAX;
 use super::listening::Listening;
 use super::metrics::SCRAPERS_MAX;
 use super::server::{Role, Server};
@@ -12,6 +13,11 @@ use crate::reactor::Reactor;
 use crate::serve;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+
+/// The most connections beside those of peers: those that are told why they may not come in, control
+/// peers, scrapers.
+pub const BESIDE_PEERS_MAX: usize =
+    REFUSED_MAX + CONTROL_PEERS_MAX + TURNED_AWAY_MAX + SCRAPERS_MAX;
 
 /// What a server is watched and steered by.
 #[derive(Clone, Debug, Default)]

@@ -26,7 +26,7 @@ pub use gate::access::{self, Access, Rule, Verdict};
 pub use gate::sources::{CONNECT_RATE_MAX, Crowd};
 pub use gate::{Admission, SECRET_TRIES, SECRET_WITHIN};
 pub use listening::Service;
-pub use management::Management;
+pub use management::{BESIDE_PEERS_MAX, Management};
 pub use memory::PEER_BYTES;
 pub use notices::Managed;
 pub(crate) use server::Role;
