@@ -42,7 +42,7 @@ impl Chat {
     }
 
     /// True for the console and for desks: who speaks there is the operator.
-    pub(super) fn is_operator(&self, peer: PeerId) -> bool {
+    pub fn is_operator(&self, peer: PeerId) -> bool {
         self.console == Some(peer) || self.desks.contains(&peer)
     }
 

@@ -1,14 +1,19 @@
 //! Who may come in, on the command line of `reactor serve`.
 
 use super::Error;
-use crate::serve::{Access, Admission, CONNECT_RATE_MAX, Crowd, Rule, Verdict, access};
+use crate::serve::{
+    Access, Admission, BESIDE_PEERS_MAX, CONNECT_RATE_MAX, Crowd, Rule, Verdict, access,
+};
 use clap::{Args, value_parser};
 use ipnet::IpNet;
 use std::path::PathBuf;
 
-/// Descriptors that `--peers-max` leaves by default: listeners, UDP sockets, the poll, the console,
-/// stderr, files, and refused connections that are still being told why.
-const DESCRIPTORS_SPARE: u64 = 64;
+/// Descriptors that `--peers-max` leaves by default: 32 for listeners, UDP sockets, the poll, the
+/// console, stderr and files, and one for each connection that is no peer's. The help names it.
+const DESCRIPTORS_SPARE: u64 = 32 + BESIDE_PEERS_MAX as u64;
+
+/// The least that `--peers-max` is by default.
+const PEERS_LEAST: u64 = 64;
 
 /// The flags of the gate.
 #[derive(Debug, Args)]
@@ -24,7 +29,7 @@ pub(super) struct AdmissionArgs {
     /// More of both: lines `allow PREFIX` and `deny PREFIX`; read again on SIGHUP [default: none].
     #[arg(long, value_name = "FILE")]
     access: Option<PathBuf>,
-    /// Peers at once [default: the descriptor limit less 64].
+    /// Peers at once [default: the descriptor limit less 84].
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..))]
     peers_max: Option<u32>,
     /// Peers at once from one IPv4 address or IPv6 /64, never for loopback; 0 for any number.
@@ -54,7 +59,7 @@ impl AdmissionArgs {
         let access =
             Access::new(rules).map_err(|why| Error::Usage(format!("--allow, --deny: {why}")))?;
         // Where there are so few that this is too many, accept finds that out.
-        let default = descriptors.saturating_sub(DESCRIPTORS_SPARE).max(DESCRIPTORS_SPARE);
+        let default = descriptors.saturating_sub(DESCRIPTORS_SPARE).max(PEERS_LEAST);
         let peers_max = self.peers_max.map_or(default, u64::from);
         Ok(Admission {
             access,
@@ -103,7 +108,7 @@ mod tests {
             connect_rate: 0,
             secret_file: None,
         };
-        for (descriptors, peers) in [(1_024, 960), (128, 64), (24, 64)] {
+        for (descriptors, peers) in [(1_024, 1_024 - 84), (128, 64), (24, 64)] {
             assert_eq!(args.admission(descriptors).unwrap().crowd.peers_max, peers);
         }
     }

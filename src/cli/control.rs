@@ -75,6 +75,13 @@ impl CtlArgs {
 /// The path that was typed, or the default one.
 fn path(typed: Option<&Path>) -> Result<PathBuf, Error> {
     if let Some(typed) = typed {
+        if typed.as_os_str().as_encoded_bytes().first() == Some(&b'@') {
+            return Err(Error::Usage(format!(
+                "--control {0}: a path; an abstract name has no permissions, and a file of that \
+                 name is ./{0}",
+                typed.display()
+            )));
+        }
         return Ok(typed.to_owned());
     }
     let folder = std::env::var_os("XDG_RUNTIME_DIR").filter(|folder| !folder.is_empty());

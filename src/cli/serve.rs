@@ -2,13 +2,13 @@
 
 use super::admission::AdmissionArgs;
 use super::control::ManagementArgs;
-use super::service::{ServiceArgs, instead};
+use super::service::{Passed, ServiceArgs, instead};
 use super::unix::UnixArgs;
 use super::{DEFAULT, Error, FamilyArgs, Look, ProtocolArg, Size, parse_duration, resolve};
 use crate::address::{Group, GroupError, Transport, Use};
 use crate::echo;
 use crate::handler::FOR_EVER;
-use crate::os::activation::{Inherited, Kind};
+use crate::os::activation::Inherited;
 use crate::os::interfaces;
 use crate::reactor::Spin;
 use crate::serve::{self, ConsoleMode, FloodLimits, Rules, Slow};
@@ -226,7 +226,9 @@ impl ServeArgs {
         }
         let default = [DEFAULT.to_owned()];
         let neither = self.tcp.is_empty() && self.udp.is_empty() && !self.unix.any();
-        let neither = neither && inherited.is_empty();
+        let mut management = self.management.management(&self.family)?;
+        let passed = Passed::of(inherited, &mut management)?;
+        let neither = neither && passed.is_empty();
         let (tcp, udp) =
             if neither { (&default[..], &default[..]) } else { (&*self.tcp, &*self.udp) };
         let family = self.family.family();
@@ -251,11 +253,9 @@ impl ServeArgs {
             (Some(SlowArg::Pause), _) => Slow::Pause,
         };
         Ok(serve::Options {
-            tcp: instead("--tcp", inherited.ip(Kind::Stream), tcp, |tcp| all(tcp, Transport::Tcp))?,
-            udp: instead("--udp", inherited.ip(Kind::Datagram), udp, |udp| {
-                all(udp, Transport::Udp)
-            })?,
-            unix: self.unix.options(inherited)?,
+            tcp: instead("--tcp", passed.tcp, tcp, |tcp| all(tcp, Transport::Tcp))?,
+            udp: instead("--udp", passed.udp, udp, |udp| all(udp, Transport::Udp))?,
+            unix: self.unix.options(passed.streams, passed.datagrams)?,
             echo: echo::Rules {
                 any_port: self.udp_any_port,
                 rate: self.udp_rate,
@@ -286,7 +286,7 @@ impl ServeArgs {
             stop_timeout: self.stop_timeout.min(FOR_EVER),
             spin: self.spin.unwrap_or_default(),
             gather: self.gather,
-            management: self.management.management(&self.family)?,
+            management,
             admission: self.admission.admission(descriptors)?,
             interfaces: self.reachable_at(),
             service: self.service.service(),

@@ -4,7 +4,6 @@ use super::Error;
 use super::service::instead;
 use crate::address::unix_address;
 use crate::handler::{OWNER_ALONE, UnixAddress};
-use crate::os::activation::{Inherited, Kind};
 use crate::serve;
 use clap::Args;
 use clap::builder::{OsStringValueParser, TypedValueParser};
@@ -32,9 +31,12 @@ impl UnixArgs {
         !self.unix.is_empty() || !self.unix_dgram.is_empty()
     }
 
-    /// Of each kind of socket that is `inherited` there are no others.
-    pub(super) fn options(&self, inherited: &Inherited) -> Result<serve::UnixOptions, Error> {
-        let (streams, datagrams) = (inherited.unix(Kind::Stream), inherited.unix(Kind::Datagram));
+    /// Of each kind of socket that is passed on there are no others.
+    pub(super) fn options(
+        &self,
+        streams: Vec<UnixAddress>,
+        datagrams: Vec<UnixAddress>,
+    ) -> Result<serve::UnixOptions, Error> {
         let as_they_are = |asked: &[UnixAddress]| Ok(asked.to_vec());
         Ok(serve::UnixOptions {
             streams: instead("--unix", streams, &self.unix, as_they_are)?,

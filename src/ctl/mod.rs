@@ -53,6 +53,9 @@ pub enum Error {
     /// It said more than an answer is.
     #[error("the answer is longer than {ANSWER_BYTES_MAX} bytes")]
     TooLong,
+    /// An order on stdin is longer than any server takes.
+    #[error("stdin: a line is longer than {LINE_BYTES_MAX} bytes")]
+    LineTooLong,
     /// stdin cannot be read.
     #[error("stdin: {0}")]
     Stdin(io::Error),
@@ -83,37 +86,47 @@ fn exchange(error: &io::Error) -> String {
 /// Asks, and writes the answers to `out`. True where every order was obeyed. A reader of `out` that
 /// has enough ends it well, as it does with any pipe.
 pub fn run(options: &Options, stdin: impl BufRead, out: impl Write) -> Result<bool, Error> {
-    match ask_all(options, stdin, out) {
-        Err(Error::Stdout(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(true),
-        outcome => outcome,
+    let mut all_obeyed = true;
+    match ask_all(options, stdin, out, &mut all_obeyed) {
+        Err(Error::Stdout(error)) if error.kind() == ErrorKind::BrokenPipe => {}
+        outcome => outcome?,
     }
+    Ok(all_obeyed)
 }
 
-fn ask_all(options: &Options, mut stdin: impl BufRead, mut out: impl Write) -> Result<bool, Error> {
+fn ask_all(
+    options: &Options,
+    mut stdin: impl BufRead,
+    mut out: impl Write,
+    all_obeyed: &mut bool,
+) -> Result<(), Error> {
     let mut server = Server::connect(&options.control)?;
-    let mut tell = |server: &mut Server, order: &str| -> Result<bool, Error> {
+    let mut tell = |order: &str| -> Result<(), Error> {
         let order = order.trim();
         let answer = server.ask(if options.json { answer::asked_as(order) } else { order })?;
         let text = match options.json {
             true => json(order, &answer),
             false => answer.lines.iter().map(|line| format!("{}\n", visible(line))).collect(),
         };
-        out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(Error::Stdout)?;
-        Ok(answer.obeyed)
+        *all_obeyed &= answer.obeyed;
+        out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(Error::Stdout)
     };
     if let Some(order) = &options.order {
-        return tell(&mut server, order);
+        return tell(order);
     }
-    let mut all_obeyed = true;
     loop {
         let mut line = Vec::new();
         let read = stdin.by_ref().take(LINE_BYTES_MAX).read_until(b'\n', &mut line);
-        if read.map_err(Error::Stdin)? == 0 {
-            return Ok(all_obeyed);
+        let read = read.map_err(Error::Stdin)?;
+        if read == 0 {
+            return Ok(());
+        }
+        if read as u64 == LINE_BYTES_MAX && !line.ends_with(b"\n") {
+            return Err(Error::LineTooLong);
         }
         let line = String::from_utf8_lossy(&line);
         if !line.trim().is_empty() {
-            all_obeyed &= tell(&mut server, &line)?;
+            tell(&line)?;
         }
     }
 }

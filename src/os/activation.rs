@@ -54,11 +54,6 @@ impl Inherited {
         Ok(inherited)
     }
 
-    /// True where there are none.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     /// Where those of IP are bound.
     pub fn ip(&self, kind: Kind) -> Vec<SocketAddr> {
         self.of(kind).filter_map(Endpoint::ip).collect()

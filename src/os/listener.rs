@@ -32,6 +32,13 @@ impl Listener {
         }
     }
 
+    pub(super) fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
+        match self {
+            Listener::Tcp(socket) => registry.deregister(socket),
+            Listener::Unix { socket, .. } => registry.deregister(socket),
+        }
+    }
+
     /// Where it is really bound.
     pub fn address(&self) -> io::Result<Endpoint> {
         match self {

@@ -296,8 +296,10 @@ impl Os for MioOs {
         listener.address()
     }
 
-    fn close_listener(&mut self, listener: Listener) {
-        drop(listener);
+    fn close_listener(&mut self, mut listener: Listener) {
+        // Where the service manager has it too it stays open, and would still wake us, epoll(7).
+        // An error changes nothing: it is closed all the same.
+        let _ = listener.deregister(self.poll.registry());
     }
 
     fn accept(&mut self, listener: &mut Listener, peer: PeerId) -> io::Result<(Stream, Remote)> {
@@ -385,8 +387,8 @@ impl Os for MioOs {
         udp.join(group, interface)
     }
 
-    fn udp_lost(&self, udp: &Udp) -> Option<u64> {
-        udp.lost()
+    fn udp_lost<'a>(&self, udps: impl Iterator<Item = &'a Udp>) -> Option<u64> {
+        Udp::lost(udps)
     }
 
     fn recvfrom(&mut self, udp: &mut Udp, batch: &mut Batch) -> io::Result<usize> {

@@ -319,9 +319,11 @@ pub trait Os {
     /// choose the interface. Only those of groups that this socket joined do.
     fn join(&mut self, udp: &mut Self::Udp, group: IpAddr, interface: u32) -> io::Result<()>;
 
-    /// How many datagrams the kernel has dropped because the receive buffer was full, where it
-    /// tells. Looks through all sockets of the machine: for a counter that somebody asked for.
-    fn udp_lost(&self, udp: &Self::Udp) -> Option<u64>;
+    /// How many datagrams the kernel has dropped because these sockets' receive buffers were full,
+    /// where it tells. Looks through all sockets of the machine: for a counter that somebody asked for.
+    fn udp_lost<'a>(&self, udps: impl Iterator<Item = &'a Self::Udp>) -> Option<u64>
+    where
+        Self::Udp: 'a;
 
     /// recvfrom, up to `batch.want` at once: how many heads of `batch` are filled (at least 1), and
     /// whether those were all (`batch.drained`).

@@ -251,8 +251,11 @@ impl<O: Os> Os for TraceOs<O> {
         result
     }
 
-    fn udp_lost(&self, udp: &O::Udp) -> Option<u64> {
-        self.os.udp_lost(udp)
+    fn udp_lost<'a>(&self, udps: impl Iterator<Item = &'a O::Udp>) -> Option<u64>
+    where
+        O::Udp: 'a,
+    {
+        self.os.udp_lost(udps)
     }
 
     fn recvfrom(&mut self, udp: &mut O::Udp, batch: &mut Batch) -> io::Result<usize> {

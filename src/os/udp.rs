@@ -126,11 +126,17 @@ impl Udp {
         }
     }
 
-    /// Datagrams that found the receive buffer full: the column `drops` of proc_net(5).
-    pub fn lost(&self) -> Option<u64> {
-        let inode = rustix::fs::fstat(&self.socket).ok()?.st_ino;
-        let path = if self.v6 { "/proc/net/udp6" } else { "/proc/net/udp" };
-        lost_in(&std::fs::read_to_string(path).ok()?, inode)
+    /// Datagrams that found these sockets' receive buffers full: the column `drops` of proc_net(5),
+    /// of which each table is read once.
+    pub fn lost<'a>(udps: impl Iterator<Item = &'a Udp>) -> Option<u64> {
+        let mut tables = ["/proc/net/udp", "/proc/net/udp6"].map(|path| (path, None));
+        let lost = |udp: &Udp| {
+            let inode = rustix::fs::fstat(&udp.socket).ok()?.st_ino;
+            let (path, table) = &mut tables[usize::from(udp.v6)];
+            let read = || std::fs::read_to_string(path).unwrap_or_default();
+            lost_in(table.get_or_insert_with(read), inode)
+        };
+        udps.map(lost).sum()
     }
 
     /// recvmmsg(2): up to [`BATCH_READS`] reads. Any error but `WouldBlock` concerns one datagram

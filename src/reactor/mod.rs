@@ -178,6 +178,11 @@ impl<O: Os> Reactor<O> {
         Ok(bound)
     }
 
+    /// How many listeners were bound: the index of the next one.
+    pub fn listeners(&self) -> usize {
+        self.listeners.len()
+    }
+
     /// Binds a UDP socket; the address is the one really bound. Before the first turn.
     pub fn bind_udp(&mut self, at: SocketAddr, broadcast: bool) -> io::Result<SocketAddr> {
         let udp = self.os.bind_udp(at, broadcast, self.udps.len())?;

@@ -127,8 +127,7 @@ impl<O: Os> Reactor<O> {
 
     /// The counters, with what the kernel alone knows.
     pub fn report(&mut self) -> &Stats {
-        let lost = self.udps.iter().map(|udp| self.os.udp_lost(&udp.udp));
-        self.stats.datagrams_lost = lost.sum();
+        self.stats.datagrams_lost = self.os.udp_lost(self.udps.iter().map(UdpSocket::socket));
         &self.stats
     }
 

@@ -66,17 +66,17 @@ impl Server {
                     Some(reason) => format!("kicked: {}", visible(reason)),
                     None => "kicked".to_owned(),
                 };
-                match self.chat.find_target(whom) {
-                    Some(peer) if peer != desk => {
+                match self.guest(whom) {
+                    Some(peer) => {
                         let name = self.chat.name_of(peer);
                         self.answer(desk, &format!("{name} is kicked"));
                         self.chat.close(peer, CloseReason::Kicked, format_args!("{why}"));
                         Done::Yes
                     }
-                    _ => self.refused(desk, &nobody(whom)),
+                    None => self.refused(desk, &nobody(whom)),
                 }
             }
-            Order::Mute(whom) => match self.chat.find_target(whom).filter(|&peer| peer != desk) {
+            Order::Mute(whom) => match self.guest(whom) {
                 Some(peer) => {
                     let muted = self.chat.mute(peer);
                     let not = if muted { "" } else { " no longer" };
@@ -142,6 +142,11 @@ impl Server {
         }
     }
 
+    /// Who is meant, the operator apart: no desk closes the console.
+    fn guest(&self, whom: &Target) -> Option<PeerId> {
+        self.chat.find_target(whom).filter(|&peer| !self.chat.is_operator(peer))
+    }
+
     /// Nobody new comes in; who wants to know how it goes still does.
     fn drain(&mut self) {
         self.draining = true;
@@ -188,7 +193,7 @@ impl Server {
     /// The loop's counters have come: who asked is answered, in the order in which they asked.
     pub(super) fn answer_stats(&mut self, stats: &Stats) {
         let snapshot = self.snapshot(stats);
-        let mut scraped = None;
+        let mut scraped: Option<String> = None;
         for asker in std::mem::take(&mut self.asked) {
             match asker {
                 Asker::Desk { desk, all } => {
@@ -207,6 +212,9 @@ impl Server {
                     self.scrapers.answer(peer, text);
                 }
             }
+        }
+        if let Some(text) = scraped {
+            self.scrapers.keep(&text);
         }
     }
 

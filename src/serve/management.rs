@@ -2,6 +2,7 @@
 //! addresses and tells where. What is said there is `control`'s and `metrics`' business.
 
 use super::control::{CONTROL_PEERS_MAX, TURNED_AWAY_MAX};
+use super::gate::REFUSED_MAX;
 use super::listening::Listening;
 use super::metrics::SCRAPERS_MAX;
 use super::server::{Role, Server};
@@ -9,8 +10,14 @@ use super::{Error, Options};
 use crate::handler::{Endpoint, OWNER_ALONE, UnixAddress};
 use crate::os::Os;
 use crate::reactor::Reactor;
+use crate::serve;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+
+/// The most connections beside those of peers: those that are told why they may not come in, control
+/// peers, scrapers.
+pub const BESIDE_PEERS_MAX: usize =
+    REFUSED_MAX + CONTROL_PEERS_MAX + TURNED_AWAY_MAX + SCRAPERS_MAX;
 
 /// What a server is watched and steered by.
 #[derive(Clone, Debug, Default)]
@@ -30,16 +37,16 @@ pub(super) fn listen<O: Os>(
 ) -> Result<(), Error> {
     for &at in &options.management.metrics {
         let bind = |source| Error::Bind { transport: "tcp", at, source };
-        let bound = reactor.listen(&at.into(), OWNER_ALONE).map_err(bind)?;
-        server.serves(Role::Metrics);
+        let bound = serve::listen(reactor, server, &at.into(), OWNER_ALONE, Role::Metrics);
+        let bound = bound.map_err(bind)?;
         listening.tell("tcp", &bound, "metrics");
         server.warn_of_metrics(&bound);
     }
     if let Some(path) = &options.management.control {
         let at = UnixAddress::Path(path.clone());
-        let listened = reactor.listen(&Endpoint::Unix(at.clone()), OWNER_ALONE);
-        listened.map_err(|source| Error::BindUnix { at: at.clone(), source })?;
-        server.serves(Role::Control);
+        let bind = |source| Error::BindUnix { at: at.clone(), source };
+        let endpoint = at.clone().into();
+        serve::listen(reactor, server, &endpoint, OWNER_ALONE, Role::Control).map_err(bind)?;
         listening.tell("unix", &at, "control");
     }
     Ok(())

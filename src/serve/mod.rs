@@ -26,13 +26,14 @@ pub use gate::access::{self, Access, Rule, Verdict};
 pub use gate::sources::{CONNECT_RATE_MAX, Crowd};
 pub use gate::{Admission, SECRET_TRIES, SECRET_WITHIN};
 pub use listening::Service;
-pub use management::Management;
+pub use management::{BESIDE_PEERS_MAX, Management};
 pub use memory::PEER_BYTES;
 pub use notices::Managed;
+pub(crate) use server::Role;
 pub use server::{STOP_WITHIN, Server};
 
 use crate::echo;
-use crate::handler::{OWNER_ALONE, UnixAddress};
+use crate::handler::{Endpoint, OWNER_ALONE, UnixAddress};
 use crate::log_form::TOLD;
 use crate::log_queue::LogQueue;
 use crate::os::Os;
@@ -226,16 +227,16 @@ pub fn run<O: Os>(mut os: O, options: &Options, log: &LogQueue) -> Result<(), Er
     let mut listening = Listening::default();
     for &at in &options.tcp {
         let bind = |source| Error::Bind { transport: "tcp", at, source };
-        let bound = reactor.listen(&at.into(), OWNER_ALONE).map_err(bind)?;
+        let bound = listen(&mut reactor, &mut server, &at.into(), OWNER_ALONE, Role::Chat);
+        let bound = bound.map_err(bind)?;
         listening.tell("tcp", &bound, options.rules.protocol.word());
         server.warn_of_wildcard("tcp", &bound);
-        server.bound(bound);
     }
     for at in &options.unix.streams {
         let bind = |source| Error::BindUnix { at: at.clone(), source };
-        let bound = reactor.listen(&at.clone().into(), options.unix.mode).map_err(bind)?;
+        let (endpoint, mode) = (at.clone().into(), options.unix.mode);
+        listen(&mut reactor, &mut server, &endpoint, mode, Role::Chat).map_err(bind)?;
         listening.tell("unix", at, options.rules.protocol.word());
-        server.bound(bound);
     }
     for at in &options.unix.datagrams {
         let bind = |source| Error::BindUnix { at: at.clone(), source };
@@ -272,6 +273,20 @@ pub fn run<O: Os>(mut os: O, options: &Options, log: &LogQueue) -> Result<(), Er
         log::info!("{}", server.tell_datagrams(stats));
     }
     Ok(())
+}
+
+/// Binds a listener and tells the server what it is for: here alone, so that the two agree.
+pub(crate) fn listen<O: Os>(
+    reactor: &mut Reactor<O>,
+    server: &mut Server,
+    at: &Endpoint,
+    mode: u32,
+    role: Role,
+) -> io::Result<Endpoint> {
+    let index = reactor.listeners();
+    let bound = reactor.listen(at, mode)?;
+    server.bound(index, role, bound.clone());
+    Ok(bound)
 }
 
 /// Each group, with each socket that can hear it: bound to every address, or to the group itself.

@@ -35,7 +35,7 @@ pub const STOP_WITHIN: Duration = Duration::from_secs(5);
 
 /// What a listener is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
+pub(crate) enum Role {
     /// Peers of the chat.
     Chat,
     /// The operator's words.
@@ -113,15 +113,14 @@ impl Server {
         self.log = log.clone();
     }
 
-    /// Tells of a listener that was bound.
-    pub fn bound(&mut self, at: Endpoint) {
-        self.listening.push(at);
-        self.serves(Role::Chat);
-    }
-
-    /// Tells what the next listener in the loop's order is for.
-    pub fn serves(&mut self, role: Role) {
+    /// Tells of a listener that was bound: the loop's index of it, and what it is for. One that was
+    /// not told of would be taken for another, so that is a panic.
+    pub(crate) fn bound(&mut self, listener: usize, role: Role, at: Endpoint) {
+        assert_eq!(listener, self.roles.len(), "each listener is told of, in the loop's order");
         self.roles.push(role);
+        if role == Role::Chat {
+            self.listening.push(at);
+        }
     }
 
     /// Tells of a UDP socket that was bound for the echo.
@@ -272,10 +271,10 @@ impl Server {
 impl Handler for Server {
     fn opened(&mut self, peer: PeerId, origin: Origin, now: Instant) {
         if let Origin::Accepted { listener, from } = origin {
-            match self.roles.get(listener) {
-                Some(Role::Control) => return self.open_control(peer),
-                Some(Role::Metrics) => return self.open_scraper(peer, from, now),
-                Some(Role::Chat) | None => self.let_in(peer, from, now),
+            match self.roles[listener] {
+                Role::Control => return self.open_control(peer, now),
+                Role::Metrics => return self.open_scraper(peer, from, now),
+                Role::Chat => self.let_in(peer, from, now),
             }
             self.show_status();
             return;
@@ -311,7 +310,7 @@ impl Handler for Server {
             return self.receive_orders(peer, bytes, seen, now);
         }
         if self.scrapers.has(peer) {
-            return self.receive_request(peer, bytes, seen, now);
+            return self.receive_request(peer, bytes, now);
         }
         if self.gate.is_refused(peer) {
             return Taken { consumed: bytes.len(), hold: false };

@@ -108,8 +108,8 @@ impl Os for SimOs {
         Ok(()) // the outside says what arrives
     }
 
-    fn udp_lost(&self, udp: &UdpFd) -> Option<u64> {
-        Some(self.udp_full(udp))
+    fn udp_lost<'a>(&self, udps: impl Iterator<Item = &'a UdpFd>) -> Option<u64> {
+        Some(udps.map(|udp| self.udp_full(udp)).sum())
     }
 
     fn udp_address(&self, udp: &UdpFd) -> io::Result<SocketAddr> {

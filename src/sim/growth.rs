@@ -13,7 +13,7 @@ use crate::handler::{OWNER_ALONE, PeerId};
 use crate::log_queue::LogQueue;
 use crate::os::Os;
 use crate::reactor::{Budgets, Limits, Reactor};
-use crate::serve::{Options, Server, Slow};
+use crate::serve::{Options, Role, Server, Slow, listen};
 use crate::wire::Protocol;
 use std::net::SocketAddr;
 
@@ -56,7 +56,8 @@ impl Crowd {
         let mut reactor = Reactor::new(kernel(), LogQueue::new());
         let stall_timeout = options.rules.stall_timeout;
         reactor.set_limits(Limits { stall_timeout, buffers_total: options.buffers_total });
-        reactor.listen(&ANY.into(), OWNER_ALONE).expect("no listen fault exists");
+        let listened = listen(&mut reactor, &mut server, &ANY.into(), OWNER_ALONE, Role::Chat);
+        listened.expect("no listen fault exists");
         let echo = reactor.bind_udp(ANY, false).expect("no bind fault exists");
         server.bound_udp(echo);
         let mut crowd = Crowd { reactor, server, remotes: Vec::new(), echo };

@@ -8,7 +8,7 @@ use crate::handler::{Handler, Notice, OWNER_ALONE, Signal};
 use crate::log_queue::LogQueue;
 use crate::os::Os;
 use crate::reactor::Reactor;
-use crate::serve::{Managed, Options, Server};
+use crate::serve::{Managed, Options, Role, Server, listen};
 use rustix::io::Errno;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -34,7 +34,8 @@ impl World {
         options.service.managed = Some(Managed { watchdog });
         let mut server = Server::new(&options);
         let mut reactor = Reactor::new(SimOs::with(1, Faults::none()), LogQueue::new());
-        reactor.listen(&SocketAddr::from(([127, 0, 0, 1], 0)).into(), OWNER_ALONE).unwrap();
+        let at = SocketAddr::from(([127, 0, 0, 1], 0)).into();
+        listen(&mut reactor, &mut server, &at, OWNER_ALONE, Role::Chat).unwrap();
         server.started(reactor.os_mut().now());
         World { reactor, server }
     }

@@ -7,6 +7,7 @@ use rustix::process::Signal;
 use std::io::Read;
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::process::{Command, Stdio};
 
@@ -95,6 +96,45 @@ fn inherited_unix_sockets_are_served_and_their_paths_stay() {
     assert_eq!(server.exit(), 0);
     assert!(chat.exists() && echo.exists(), "they are the service manager's");
     std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn a_socket_at_the_metrics_address_is_no_chat() {
+    let (chat, metrics) = (listener(), listener());
+    let [chat_at, metrics_at] = [&chat, &metrics].map(|socket| socket.local_addr().unwrap());
+    let text = metrics_at.to_string();
+    let server = Program::spawn(activated(chat, Some(metrics.into()), &["--metrics", &text]));
+    assert_eq!(server.tcp(), chat_at);
+    server.err.wait_for(&format!("listening tcp {metrics_at} metrics"));
+    assert!(!server.err.text().contains(&format!("{metrics_at} chat")));
+    let mut scraper = Peer::connect(metrics_at);
+    scraper.say("GET /healthz HTTP/1.0\r\n\r\n");
+    assert_eq!(scraper.line(), "HTTP/1.1 200 OK\r");
+}
+
+#[test]
+fn a_socket_at_the_control_path_is_no_chat_and_must_be_the_owners_alone() {
+    let place = crate::control::Place::new("activated");
+    let socket = UnixListener::bind(&place.0).unwrap();
+    // The service manager names it in another way than the flag.
+    let folder = place.0.parent().unwrap();
+    let flag = folder.join(".").join("..").join(folder.file_name().unwrap());
+    let flag = flag.join(place.0.file_name().unwrap());
+    let args = ["--control", flag.to_str().unwrap(), "--tcp", "127.0.0.1:0"];
+    let set_mode = |mode| {
+        std::fs::set_permissions(&place.0, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    set_mode(0o660);
+    let refused = Program::spawn(activated(socket.try_clone().unwrap(), None, &args));
+    let needs = "the service manager's socket has mode 660; its unit needs SocketMode=0600";
+    refused.expect_failure(1, &format!("--control {}: {needs}", place.text()));
+    set_mode(0o600);
+    let server = Program::spawn(activated(socket, None, &args));
+    server.err.wait_for(&format!("listening unix {} control", place.text()));
+    assert!(!server.err.text().contains("sock chat"));
+    let mut desk = crate::control::Desk::connect(&place);
+    desk.ask("ping", &["* pong", "ok"]);
+    Peer::join(server.tcp());
 }
 
 #[test]

@@ -73,7 +73,7 @@ impl Desk {
     }
 
     /// One order and the lines of its answer with its end.
-    fn ask(&mut self, order: &str, answer: &[&str]) {
+    pub(super) fn ask(&mut self, order: &str, answer: &[&str]) {
         self.say(format!("{order}\n"));
         self.expect(answer);
     }
@@ -102,6 +102,20 @@ fn each_order_is_answered_there_alone_and_told_whether_it_was_obeyed() {
     desk.ask("kick guest1 out", &["* guest1 is kicked", "ok"]);
     peer.expect_line("* kicked: out");
     peer.expect_end();
+}
+
+#[test]
+fn the_console_is_nobody_to_kick_or_to_mute() {
+    let place = Place::new("console");
+    let mut server = Program::serve(&["--control", place.text()]);
+    server.err.wait_for(&format!("listening unix {} control", place.text()));
+    let mut desk = Desk::connect(&place);
+    for word in ["kick", "mute"] {
+        desk.ask(&format!("{word} operator"), &["* nobody is called operator", "refused"]);
+        desk.ask(&format!("{word} #0"), &["* there is no #0", "refused"]);
+    }
+    server.type_in("/ping there\n");
+    server.out.wait_for("pong: there");
 }
 
 #[test]

@@ -61,6 +61,31 @@ fn lines_of_stdin_are_orders_where_none_was_typed() {
 }
 
 #[test]
+fn a_line_that_is_too_long_is_an_error_and_its_tail_no_order() {
+    let place = Place::new("ctl_long");
+    let server = controlled(&place, &[]);
+    let _peer = Peer::join(server.tcp());
+    let mut program = Program::start(&["ctl", "--control", place.text()]);
+    program.type_in_all(["x".repeat(1024 * 1024), "kick #1\n".into()].concat());
+    program.err.wait_for("reactor: stdin: a line is longer than 1048576 bytes");
+    assert_eq!(program.exit(), 1);
+    assert_eq!(ctl(&place, &["who"]), ok("#lobby, 1 member: guest1\n"));
+}
+
+#[test]
+fn a_reader_that_has_enough_is_no_failure_but_an_order_that_was_refused_is() {
+    let place = Place::new("ctl_enough");
+    let _server = controlled(&place, &[]);
+    for (order, code) in [("ping", 0), ("kick bob", 1)] {
+        let (reader, writer) = crate::support::pipe();
+        drop(reader);
+        let mut command = command(&["ctl", "--control", place.text(), order]);
+        command.stdout(writer);
+        assert_eq!(Program::spawn(command).exit(), code, "{order}");
+    }
+}
+
+#[test]
 fn for_programs_an_answer_is_an_object_with_the_counters_as_fields() {
     let place = Place::new("ctl_json");
     let server = controlled(&place, &[]);
@@ -109,6 +134,14 @@ fn both_have_the_same_path_where_none_is_named() {
     assert_eq!(run(with_folder(&["ctl", "quit"])), ok(""));
     assert_eq!(server.exit(), 0);
     let _ = std::fs::remove_dir_all(&folder);
+}
+
+#[test]
+fn an_abstract_name_which_everybody_could_connect_to_is_refused() {
+    let why = "a path; an abstract name has no permissions, and a file of that name is ./@name";
+    for args in [&["ctl", "--control", "@name", "ping"][..], &["serve", "--control", "@name"]] {
+        Program::start(args).expect_failure(2, &format!("--control @name: {why}"));
+    }
 }
 
 #[test]

@@ -350,3 +350,16 @@ fn keep_alive_and_the_user_timeout_are_on_and_accepted_sockets_have_them_from_th
         assert_eq!(socket.tcp_user_timeout().unwrap(), Some(settings.user_timeout));
     }
 }
+
+#[test]
+fn a_closed_listener_that_another_process_has_too_wakes_nobody() {
+    let mut os = MioOs::new(Settings::default()).unwrap();
+    let listener = os.listen(&local(0).into(), OWNER_ALONE, 0).unwrap();
+    let at = address_of(&os, &listener);
+    let Listener::Tcp(socket) = &listener else { panic!("{listener:?}") };
+    let theirs = SockRef::from(socket).try_clone().unwrap();
+    os.close_listener(listener);
+    let _client = StdStream::connect(at).unwrap();
+    assert_eq!(hints_within(&mut os, Source::Listener(0), SILENCE), Hints::default());
+    drop(theirs);
+}

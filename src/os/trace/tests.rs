@@ -81,7 +81,7 @@ impl Os for Rote {
     fn join(&mut self, (): &mut (), _: IpAddr, _: u32) -> io::Result<()> {
         Ok(())
     }
-    fn udp_lost(&self, (): &()) -> Option<u64> {
+    fn udp_lost<'a>(&self, _: impl Iterator<Item = &'a ()>) -> Option<u64> {
         None
     }
     fn recvfrom(&mut self, (): &mut (), batch: &mut Batch) -> io::Result<usize> {

@@ -26,6 +26,10 @@ pub const OK: &str = "ok";
 /// The line that ends the answer to one that was not.
 pub const REFUSED: &str = "refused";
 
+/// Who has said nothing for so long gives its place to one that comes when there is none: long enough
+/// for a person who thinks, and no script waits so long.
+const GIVES_WAY_AFTER: Duration = Duration::from_secs(60);
+
 /// How long a control peer that ended its input has to take its answers.
 const LEAVE_FLUSH: Duration = Duration::from_secs(5);
 
@@ -40,8 +44,10 @@ struct ControlPeer {
     peer: PeerId,
     /// A line that was too long, until its end.
     refused: Refused,
-    /// It is one too many: nothing that it says is of interest.
+    /// It is one too many, or has given way: nothing that it says is of interest.
     turned_away: bool,
+    /// When it said something last, or came.
+    heard: Instant,
 }
 
 impl Control {
@@ -62,6 +68,17 @@ impl Control {
         self.there.len() < before
     }
 
+    /// Takes the place of the one that has been silent longest, if that was long enough.
+    fn take_place(&mut self, now: Instant) -> Option<PeerId> {
+        let there = self.there.iter_mut().filter(|control| !control.turned_away);
+        let silent = there.min_by_key(|control| control.heard)?;
+        if now.saturating_duration_since(silent.heard) < GIVES_WAY_AFTER {
+            return None;
+        }
+        silent.turned_away = true;
+        Some(silent.peer)
+    }
+
     fn get_mut(&mut self, peer: PeerId) -> Option<&mut ControlPeer> {
         self.there.iter_mut().find(|control| control.peer == peer)
     }
@@ -69,24 +86,34 @@ impl Control {
 
 impl Server {
     /// A connection to the control socket.
-    pub(in crate::serve) fn open_control(&mut self, peer: PeerId) {
+    pub(in crate::serve) fn open_control(&mut self, peer: PeerId, now: Instant) {
         let count = self.control.count();
-        let turned_away = count >= CONTROL_PEERS_MAX;
-        let leaving = self.control.there.len() - count;
-        let refused = Refused::default();
-        self.control.there.push(ControlPeer { peer, refused, turned_away });
-        if turned_away && leaving >= TURNED_AWAY_MAX {
+        let full = count >= CONTROL_PEERS_MAX;
+        let all_told = self.control.there.len() - count >= TURNED_AWAY_MAX;
+        let gives_way = if full && !all_told { self.control.take_place(now) } else { None };
+        let turned_away = full && gives_way.is_none();
+        let control = ControlPeer { peer, refused: Refused::default(), turned_away, heard: now };
+        self.control.there.push(control);
+        if turned_away && all_told {
             self.actions.push_back(Action::Close(peer, CloseReason::Full));
             return;
         }
         self.chat.open_desk(peer);
+        if let Some(silent) = gives_way {
+            let seconds = GIVES_WAY_AFTER.as_secs();
+            let words = format!("silent for {seconds} s, and another has come");
+            self.turn_away(silent, CloseReason::Idle, &words);
+        }
         if turned_away {
             let words = format!("there are {CONTROL_PEERS_MAX} control peers already");
-            let done = self.refused(peer, &words);
-            self.end_answer(peer, done);
-            let (why, within) = (CloseReason::Full, LAST_WORDS);
-            self.actions.push_back(Action::Finish { peer, why, within });
+            self.turn_away(peer, CloseReason::Full, &words);
         }
+    }
+
+    fn turn_away(&mut self, peer: PeerId, why: CloseReason, words: &str) {
+        let done = self.refused(peer, words);
+        self.end_answer(peer, done);
+        self.actions.push_back(Action::Finish { peer, why, within: LAST_WORDS });
     }
 
     /// Bytes of a control peer: one order, then the others' turn.
@@ -105,6 +132,7 @@ impl Server {
         else {
             return Taken { consumed: bytes.len(), hold: false };
         };
+        control.heard = now;
         let mut lines = Lines::skipping(bytes, seen, len_max, &mut control.refused);
         let line =
             lines.find(|line| line.is_err() || line.is_ok_and(|line| !wire::text(line).is_empty()));
@@ -164,3 +192,6 @@ impl Server {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -27,7 +27,7 @@ pub const SECRET_WITHIN: Duration = Duration::from_secs(30);
 pub const SECRET_TRIES: u8 = 3;
 
 /// Refused connections that are told why and closed in order. Each has a descriptor for some
-/// seconds, of the 64 that the default of `--peers-max` leaves; who is refused beyond is closed at
+/// seconds, of those that the default of `--peers-max` leaves; who is refused beyond is closed at
 /// once.
 pub(crate) const REFUSED_MAX: usize = 32;
 

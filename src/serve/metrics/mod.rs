@@ -27,6 +27,10 @@ const REQUEST_WITHIN: Duration = Duration::from_secs(10);
 /// A connection that is kept for the next request: longer than the usual minute between scrapes.
 const IDLE_MAX: Duration = Duration::from_secs(150);
 
+/// A text is given to whoever asks for it so long: it costs a look at every member and at the
+/// kernel's table of sockets, and a peer may ask in every turn.
+const TEXT_KEPT: Duration = Duration::from_millis(100);
+
 /// How long a scraper that is done has to take its answer.
 const LEAVE_FLUSH: Duration = Duration::from_secs(5);
 
@@ -36,6 +40,10 @@ const PLAIN: &str = "text/plain; charset=utf-8";
 #[derive(Debug, Default)]
 pub(super) struct Scrapers {
     there: Vec<Scraper>,
+    /// The text that was made last.
+    text: String,
+    /// When it was asked for; none: never.
+    asked: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -91,6 +99,17 @@ impl Scrapers {
         scraper.is_some_and(|scraper| {
             matches!(scraper.state, State::Idle { .. } | State::Reading { .. })
         })
+    }
+
+    /// The text that was made last, where it is not too old.
+    fn kept(&self, now: Instant) -> Option<&str> {
+        let fresh = self.asked.is_some_and(|at| now.saturating_duration_since(at) < TEXT_KEPT);
+        Some(&*self.text).filter(|text| fresh && !text.is_empty())
+    }
+
+    /// Keeps a text that was made.
+    pub(super) fn keep(&mut self, text: &str) {
+        text.clone_into(&mut self.text);
     }
 
     /// The text that it waits for.
@@ -161,19 +180,15 @@ impl Server {
     }
 
     /// Bytes of a scraper: a request, and nothing more until it has its answer.
-    pub(super) fn receive_request(
-        &mut self,
-        peer: PeerId,
-        bytes: &[u8],
-        seen: usize,
-        now: Instant,
-    ) -> Taken {
+    pub(super) fn receive_request(&mut self, peer: PeerId, bytes: &[u8], now: Instant) -> Taken {
         let stopping = self.draining || self.stopping;
+        let kept = self.scrapers.kept(now).is_some();
         let Some(scraper) = self.scrapers.get_mut(peer) else {
             return Taken { consumed: bytes.len(), hold: false };
         };
         let Some((asked, consumed)) = http::parse(bytes) else {
-            if seen == 0 {
+            // Its first bytes may have come behind the last request: then they were seen before.
+            if !bytes.is_empty() && matches!(scraper.state, State::Idle { .. }) {
                 scraper.state = State::Reading { until: now + REQUEST_WITHIN };
             }
             return Taken { consumed: 0, hold: false };
@@ -181,7 +196,15 @@ impl Server {
         match asked.target {
             Target::Metrics => {
                 scraper.state = State::Asked(asked);
-                self.ask_stats(Asker::Scraper(peer));
+                if kept {
+                    let text = std::mem::take(&mut self.scrapers.text);
+                    self.scrapers.answer(peer, &text);
+                    self.scrapers.text = text;
+                } else {
+                    self.scrapers.text.clear();
+                    self.scrapers.asked = Some(now);
+                    self.ask_stats(Asker::Scraper(peer));
+                }
             }
             Target::Health => scraper.write(asked, http::OK, PLAIN, "ok\n"),
             Target::Ready if stopping => {

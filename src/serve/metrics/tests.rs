@@ -2,15 +2,14 @@
 
 use super::*;
 use crate::handler::{Handler, Origin};
-use crate::serve::server::{Role, tests::server};
+use crate::serve::server::{Role, tests::listening};
 use crate::stats::Stats;
 
 const PEER: PeerId = PeerId { serial: 3, slot: 0 };
 
 /// A server with one scraper, which came at the moment that is returned.
 fn scraped() -> (Server, Instant) {
-    let mut server = server(|_| {});
-    server.serves(Role::Metrics);
+    let mut server = listening(Role::Metrics, |_| {});
     let start = Instant::now();
     let from = Remote::Ip(([127, 0, 0, 1], 9).into());
     server.opened(PEER, Origin::Accepted { listener: 0, from }, start);
@@ -93,4 +92,36 @@ fn all_that_ask_in_one_turn_get_one_look_at_the_counters() {
     server.reported(&Stats::default());
     let offered: Vec<PeerId> = std::iter::from_fn(|| server.next_dirty()).collect();
     assert_eq!(offered, [PEER, other]);
+}
+
+#[test]
+fn who_asks_again_at_once_gets_the_same_text_and_the_counters_are_left_alone() {
+    let (mut server, start) = scraped();
+    server.received(PEER, REQUEST, 0, start);
+    assert_eq!(wishes(&mut server, start), [Action::Report]);
+    server.reported(&Stats::default());
+    let text = take(&mut server, start);
+    let soon = start + TEXT_KEPT - Duration::from_millis(1);
+    wishes(&mut server, soon);
+    server.received(PEER, REQUEST, 0, soon);
+    assert_eq!(take(&mut server, soon), text);
+    assert_eq!(wishes(&mut server, soon), [Action::Resume(PEER)], "no look at the counters");
+    let later = start + TEXT_KEPT;
+    server.received(PEER, REQUEST, 0, later);
+    assert_eq!(wishes(&mut server, later), [Action::Report]);
+}
+
+#[test]
+fn a_head_that_began_behind_a_request_has_no_more_time_than_another() {
+    let (mut server, start) = scraped();
+    let both = [REQUEST, &REQUEST[..9]].concat();
+    let taken = server.received(PEER, &both, 0, start);
+    assert_eq!(taken, Taken { consumed: REQUEST.len(), hold: true });
+    wishes(&mut server, start);
+    server.reported(&Stats::default());
+    take(&mut server, start);
+    assert_eq!(wishes(&mut server, start), [Action::Resume(PEER)]);
+    server.received(PEER, &REQUEST[..9], 9, start);
+    let closed = wishes(&mut server, start + REQUEST_WITHIN);
+    assert_eq!(closed, [Action::Close(PEER, CloseReason::LineTimeout)]);
 }

@@ -18,6 +18,13 @@ pub(in crate::serve) fn server(change: impl Fn(&mut Options)) -> Server {
     Server::new(&options)
 }
 
+/// The same with a listener of this kind.
+pub(in crate::serve) fn listening(role: Role, change: impl Fn(&mut Options)) -> Server {
+    let mut server = server(change);
+    server.bound(0, role, SocketAddr::from(([127, 0, 0, 1], 65432)).into());
+    server
+}
+
 struct Chatter {
     server: Server,
     start: Instant,
@@ -29,7 +36,7 @@ impl Chatter {
     }
 
     fn with(change: impl Fn(&mut Options)) -> Self {
-        let mut server = server(change);
+        let mut server = listening(Role::Chat, change);
         let start = Instant::now();
         server.opened(PEER, accepted(([127, 0, 0, 1], 1)), start);
         let mut chatter = Chatter { server, start };
@@ -123,7 +130,8 @@ fn many_lines_that_come_in_pieces_for_many_seconds_get_none() {
 
 /// A server, what it is asked to do with whoever comes from these addresses, and what each is told.
 fn knocks(crowd: Crowd, from: &[[u8; 4]]) -> Vec<(String, Option<Action>)> {
-    let (mut server, now) = (server(|options| options.admission.crowd = crowd), Instant::now());
+    let (mut server, now) =
+        (listening(Role::Chat, |options| options.admission.crowd = crowd), Instant::now());
     let come = |(slot, &from): (usize, &[u8; 4])| {
         let peer = PeerId { serial: slot as u64 + 1, slot: slot as u32 };
         server.opened(peer, accepted((from, 1)), now);
@@ -165,7 +173,7 @@ fn who_connects_too_often_is_told_so_and_closed_and_loopback_is_not() {
 
 #[test]
 fn who_does_not_say_the_secret_in_time_is_told_so_and_closed() {
-    let (mut server, start) = (server(|_| {}), Instant::now());
+    let (mut server, start) = (listening(Role::Chat, |_| {}), Instant::now());
     server.gate.set_secret(Secret::of_text(b"sesame").unwrap());
     server.opened(PEER, accepted((FAR, 1)), start);
     let mut chatter = Chatter { server, start };
@@ -184,7 +192,7 @@ fn who_does_not_say_the_secret_in_time_is_told_so_and_closed() {
 #[test]
 fn whoever_is_to_say_the_secret_has_no_clock_but_that_one() {
     let (mut server, start) = (
-        server(|options| {
+        listening(Role::Chat, |options| {
             options.idle_timeout = Some(Duration::from_secs(10));
             options.line_timeout = Duration::from_secs(5);
         }),
@@ -281,4 +289,11 @@ fn at_a_stop_what_a_throttled_peer_had_sent_is_taken_and_nobody_is_closed_for_a_
     assert_eq!(chatter.wishes(1), [Action::Resume(PEER), Action::Stop { within }]);
     assert_eq!(chatter.offer(1, rest), b"");
     assert_eq!(chatter.wishes(4_000), []);
+}
+
+#[test]
+#[should_panic(expected = "each listener is told of")]
+fn a_listener_that_nobody_told_of_is_not_taken_for_a_chat() {
+    let mut server = server(|_| {});
+    server.bound(1, Role::Control, SocketAddr::from(([127, 0, 0, 1], 1)).into());
 }

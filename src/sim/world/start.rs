@@ -8,7 +8,7 @@ use crate::chat::line_len_limit;
 use crate::handler::{Endpoint, FOR_EVER, OWNER_ALONE, UnixAddress};
 use crate::log_queue::LogQueue;
 use crate::reactor::{BUFFERS_TOTAL, Budgets, Limits, Reactor, STALL_TIMEOUT};
-use crate::serve::{ConsoleMode, FloodLimits, Options, Rules, Server, Slow};
+use crate::serve::{ConsoleMode, FloodLimits, Options, Role, Rules, Server, Slow, listen};
 use crate::wire::Protocol;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -90,7 +90,8 @@ impl World {
             0 => Endpoint::Unix(UnixAddress::Path("/chat".into())),
             _ => any.into(),
         };
-        reactor.listen(&at, OWNER_ALONE).map_err(|error| error.to_string())?;
+        listen(&mut reactor, &mut server, &at, OWNER_ALONE, Role::Chat)
+            .map_err(|error| error.to_string())?;
         let bound = reactor.bind_udp(any, false).map_err(|error| error.to_string())?;
         server.bound_udp(bound);
         if options.console != ConsoleMode::Off {
