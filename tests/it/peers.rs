@@ -49,7 +49,7 @@ fn the_runner_measures_the_floor_and_ours_and_prints_tables() {
     }
     for server in ["floor-udp", "reactor-udp"] {
         let rows = out.lines().filter(|line| line.starts_with(&format!("| {server} | ")));
-        assert_eq!(rows.count(), 2, "{server}: a row in each table over UDP:\n{out}");
+        assert_eq!(rows.count(), 3, "{server}: a row in each table over UDP:\n{out}");
     }
     assert!(out.contains("### All, as a ratio to the floor"), "{out}");
 }

@@ -124,7 +124,7 @@ pub const GROUPS: &[Group] = &[
         line: "echo",
         metrics: &[
             counter("echo_answered", "answered", |s| Number(s.echo.answered))
-                .help("datagrams that the echo answered"),
+                .help("datagrams that the echo answered, of UDP and of the Unix domain"),
             counter("echo_refused", "refused", |s| By("reason", s.echo_refused()))
                 .help("datagrams that the echo left unanswered, by reason"),
             counter("echo_loops", "loops", |s| Number(s.echo.loops))
