@@ -101,6 +101,7 @@ impl<'a, 'r> Lines<'a, 'r> {
     }
 
     /// The offset behind the next LF.
+    #[inline]
     fn search(&mut self) -> Option<usize> {
         let end = memchr::memchr(b'\n', &self.bytes[self.searched..]);
         let end = end.map(|at| self.searched + at + 1);
@@ -115,12 +116,13 @@ impl<'a> Iterator for Lines<'a, '_> {
 
     /// None: no further line has ended. `TooLong` as soon as it is certain, whether or not the
     /// line's end has come.
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         let end = self.search();
         let line = &self.bytes[self.consumed..self.searched];
         // An unfinished line may end in a CR that will turn out to be part of the ending.
-        let text_len = if end.is_some() { text(line).len() } else { text_at_least(line) };
-        if text_len > self.len_max {
+        let text_len = || if end.is_some() { text(line).len() } else { text_at_least(line) };
+        if line.len() > self.len_max && text_len() > self.len_max {
             if let Some(refused) = &mut self.refused {
                 refused.within = end.is_none();
                 self.consumed = self.searched;

@@ -117,6 +117,7 @@ impl Cursor {
 
     /// Adds what is owed before `until`, as far as it fits, and says where that is all. The cursor
     /// does not lag.
+    #[inline]
     pub fn pending<'a>(
         &self,
         log: &'a BroadcastLog,
@@ -131,6 +132,17 @@ impl Cursor {
             }
             return;
         }
+        self.pending_around_own(log, author, until, slices);
+    }
+
+    /// The same where own messages are ahead: the runs between them.
+    fn pending_around_own<'a>(
+        &self,
+        log: &'a BroadcastLog,
+        author: u64,
+        until: u64,
+        slices: &mut Slices<'a>,
+    ) {
         let mut end = self.at;
         for run in self.runs(log, author, until) {
             let [front, back] = log.bytes(log.offset(run.start)..log.offset(run.end));
@@ -146,6 +158,7 @@ impl Cursor {
 
     /// Moves on by `n` bytes that the kernel took of what `pending` added. Returns the offsets of
     /// the cut message's rest where the last byte was not a message's last.
+    #[inline]
     pub fn sent(
         &mut self,
         log: &BroadcastLog,
@@ -157,6 +170,17 @@ impl Cursor {
             *self = Cursor { at: until, said: log.said_before(until), own_ahead: 0 };
             return None;
         }
+        self.sent_in_part(log, author, until, n)
+    }
+
+    /// The same where own messages are ahead, or not all was taken.
+    fn sent_in_part(
+        &mut self,
+        log: &BroadcastLog,
+        author: u64,
+        until: u64,
+        n: u64,
+    ) -> Option<Range<u64>> {
         let mut left = n;
         let mut rest = None;
         let mut at = self.at;

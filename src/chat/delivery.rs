@@ -13,12 +13,10 @@ impl Chat {
             return Some(peer);
         }
         while let Some(index) = self.rooms.next_dirty() {
-            let Chat { rooms, peers, released, actions, .. } = self;
+            let Chat { rooms, peers, actions, .. } = self;
             let at = |slot: u32| peers[slot as usize].as_ref().map_or(u64::MAX, |p| p.cursor.at());
             let room = rooms.get_mut(index);
-            let slot = room.next_dirty(at, released);
-            actions.extend(released.drain(..).map(Action::Resume));
-            let Some(slot) = slot else {
+            let Some(slot) = room.next_dirty(at, actions) else {
                 rooms.swept(index);
                 continue;
             };
@@ -49,19 +47,13 @@ impl Chat {
     /// What a peer is owed: its outbox, then the log from its cursor. A peer that fell behind
     /// (skip) goes on at the oldest message, after one line that says how many it missed.
     pub fn pending<'a>(&'a mut self, peer: PeerId, slices: &mut Slices<'a>) {
-        self.close_if_lagged(peer);
-        let Chat { peers, rooms, buffered, counts, .. } = self;
+        let Some(state) = self.get(peer) else { return };
+        if state.cursor.at() < self.rooms.get(state.room).log.first() {
+            self.skip(peer);
+        }
+        let Chat { peers, rooms, buffered, .. } = self;
         let Some(Some(state)) = peers.get_mut(peer.slot as usize) else { return };
-        if state.serial != peer.serial {
-            return;
-        }
         let log = &rooms.get(state.room).log;
-        if let Some(missed) = state.skip(log)
-            && missed > 0
-        {
-            counts.missed += u64::from(missed);
-            state.outbox.get_or_insert_default().missed += u64::from(missed);
-        }
         let until = state.until(log);
         if let Some(outbox) = &mut state.outbox {
             if outbox.sent == outbox.bytes.len() && outbox.missed > 0 {
@@ -78,51 +70,64 @@ impl Chat {
         state.cursor.pending(log, peer.serial, until, slices);
     }
 
+    /// The log has dropped what a peer was to read.
+    fn skip(&mut self, peer: PeerId) {
+        self.close_if_lagged(peer);
+        let Chat { peers, rooms, counts, .. } = self;
+        let Some(Some(state)) = peers.get_mut(peer.slot as usize) else { return };
+        if let Some(missed) = state.skip(&rooms.get(state.room).log)
+            && missed > 0
+        {
+            counts.missed += u64::from(missed);
+            state.outbox.get_or_insert_default().missed += u64::from(missed);
+        }
+    }
+
     /// The kernel took `n` bytes of what `pending` gave last.
     pub fn sent(&mut self, peer: PeerId, n: usize, now: Instant) {
-        let Chat { peers, rooms, buffered, actions, counts, delivery, .. } = self;
-        let Some(Some(state)) = peers.get_mut(peer.slot as usize) else { return };
-        let room = state.room;
-        let log = &rooms.get(room).log;
-        let until = state.until(log);
-        let mut n = n;
-        if let Some(outbox) = &mut state.outbox {
-            let own = n.min(outbox.bytes.len() - outbox.sent);
-            outbox.sent += own;
-            n -= own;
-            if outbox.sent < outbox.bytes.len() {
-                *buffered -= outbox.trim();
-                return;
-            }
-            *buffered -= outbox.bytes.len();
-            outbox.empty();
-            if std::mem::take(&mut outbox.holds) {
-                actions.push_back(Action::Resume(peer));
-            }
-            if outbox.is_idle() {
-                state.outbox = None;
-            }
-        }
-        if n == 0 {
-            return;
-        }
+        let Some(state) = self.get(peer) else { return };
+        let n = if state.outbox.is_some() { self.sent_of_outbox(peer, n) } else { n };
+        let Chat { peers, rooms, buffered, counts, delivery, .. } = self;
+        let Some(Some(state)) = peers.get_mut(peer.slot as usize).filter(|_| n > 0) else { return };
+        let index = state.room;
+        let room = rooms.get_mut(index);
         let before = state.cursor;
-        let waited = log.age_us(before.at(), now);
-        if let Some(rest) = state.cursor.sent(log, peer.serial, until, n as u64) {
-            let outbox = state.outbox.get_or_insert_default();
-            log.bytes(rest).iter().for_each(|half| outbox.bytes.extend_from_slice(half));
-            outbox.rest = outbox.bytes.len();
-            *buffered += outbox.rest;
+        let waited = room.log.age_us(before.at(), now);
+        let until = state.until(&room.log);
+        if let Some(rest) = state.cursor.sent(&room.log, peer.serial, until, n as u64) {
+            *buffered += state.keep_rest(&room.log, rest);
         }
         counts.delivered += state.cursor.passed_since(&before);
         match waited {
-            _ if state.fresh => state.fresh = state.cursor.at() < log.end(),
+            _ if state.fresh => state.fresh = state.cursor.at() < room.log.end(),
             Some(waited) => delivery.add(waited),
             None => {}
         }
-        if rooms.get_mut(room).moved() {
-            rooms.queue(room);
+        if room.moved() {
+            rooms.queue(index);
         }
+    }
+
+    /// Of `n` bytes that were sent the outbox's go first. Returns those of the log.
+    fn sent_of_outbox(&mut self, peer: PeerId, n: usize) -> usize {
+        let Chat { peers, buffered, actions, .. } = self;
+        let Some(Some(state)) = peers.get_mut(peer.slot as usize) else { return 0 };
+        let Some(outbox) = &mut state.outbox else { return n };
+        let own = n.min(outbox.bytes.len() - outbox.sent);
+        outbox.sent += own;
+        if outbox.sent < outbox.bytes.len() {
+            *buffered -= outbox.trim();
+            return 0;
+        }
+        *buffered -= outbox.bytes.len();
+        outbox.empty();
+        if std::mem::take(&mut outbox.holds) {
+            actions.push_back(Action::Resume(peer));
+        }
+        if outbox.is_idle() {
+            state.outbox = None;
+        }
+        n - own
     }
 
     /// For a reader that copies: what is meant for it alone, then whole messages (author, two

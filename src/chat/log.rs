@@ -5,6 +5,7 @@
 //! offsets. The log drops from its front what does not fit; who has not read that has fallen
 //! behind. The idea is Kafka's and Redis' replication backlog.
 
+use super::ring::Ring;
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::time::Instant;
@@ -24,17 +25,17 @@ pub const ENTRY_BYTES: usize = size_of::<Entry>();
 /// Invariants: `entries[i]` is message `first + i` and begins at byte `entries[i].start`; the
 /// offsets rise; `bytes` holds exactly the bytes from the first entry's start to the end.
 pub struct BroadcastLog {
-    bytes: VecDeque<u8>,
+    bytes: Ring,
     entries: VecDeque<Entry>,
     /// Number of the oldest message.
     first: u64,
-    /// Offset behind the newest byte.
-    end_offset: u64,
     /// How many messages were said by somebody, since the start, modulo 2^32.
     said: u32,
     /// When the first message was said.
     begun: Option<Instant>,
-    /// The moment that is kept with the next message, in ticks since then, modulo 2^32.
+    /// When the next message is said.
+    now: Option<Instant>,
+    /// The same as it is kept with a message, in ticks since `begun`, modulo 2^32.
     clock: u32,
 }
 
@@ -53,12 +54,12 @@ impl BroadcastLog {
     /// An empty log; it takes memory as messages come.
     pub fn new() -> Self {
         BroadcastLog {
-            bytes: VecDeque::new(),
+            bytes: Ring::default(),
             entries: VecDeque::new(),
             first: 0,
-            end_offset: 0,
             said: 0,
             begun: None,
+            now: None,
             clock: 0,
         }
     }
@@ -79,13 +80,11 @@ impl BroadcastLog {
     }
 
     /// Adds a message, its parts end to end. The caller has made room.
+    #[inline]
     pub fn append(&mut self, author: u64, parts: &[&[u8]]) {
         let (said_before, said_at) = (self.said, self.clock);
-        self.entries.push_back(Entry { start: self.end_offset, author, said_before, said_at });
-        for part in parts {
-            self.bytes.extend(part.iter());
-            self.end_offset += part.len() as u64;
-        }
+        self.entries.push_back(Entry { start: self.bytes.end(), author, said_before, said_at });
+        parts.iter().for_each(|part| self.bytes.push(part));
         if author != NOBODY {
             self.said = self.said.wrapping_add(1);
         }
@@ -93,8 +92,10 @@ impl BroadcastLog {
 
     /// What is said next is said now.
     pub fn set_clock(&mut self, now: Instant) {
-        let begun = *self.begun.get_or_insert(now);
-        self.clock = ticks(begun, now);
+        if self.now != Some(now) {
+            self.now = Some(now);
+            self.clock = ticks(*self.begun.get_or_insert(now), now);
+        }
     }
 
     /// How long ago a message was said, in microseconds to the next tick, modulo 19 hours; of a
@@ -109,14 +110,13 @@ impl BroadcastLog {
     pub fn drop_first(&mut self) {
         if self.entries.pop_front().is_some() {
             self.first += 1;
-            let kept = (self.end_offset - self.offset(self.first)) as usize;
-            self.bytes.drain(..self.bytes.len() - kept);
+            self.bytes.drop_before(self.offset(self.first));
         }
     }
 
     /// Offset of a message's first byte; of the end for `end()`. `at` is in the window.
     pub fn offset(&self, at: u64) -> u64 {
-        self.entry(at).map_or(self.end_offset, |entry| entry.start)
+        self.entry(at).map_or(self.bytes.end(), |entry| entry.start)
     }
 
     /// How many messages were said before this one, modulo 2^32; all of them for `end()`.
@@ -141,14 +141,7 @@ impl BroadcastLog {
 
     /// The bytes between two offsets of the window, in two halves because the log is a ring.
     pub fn bytes(&self, offsets: Range<u64>) -> [&[u8]; 2] {
-        let base = self.end_offset - self.bytes.len() as u64;
-        let range = (offsets.start - base) as usize..(offsets.end - base) as usize;
-        let (front, back) = self.bytes.as_slices();
-        let split = front.len();
-        [
-            &front[range.start.min(split)..range.end.min(split)],
-            &back[range.start.max(split) - split..range.end.max(split) - split],
-        ]
+        self.bytes.get(offsets)
     }
 
     fn entry(&self, at: u64) -> Option<&Entry> {

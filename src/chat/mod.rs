@@ -18,6 +18,7 @@ pub mod names;
 mod office;
 mod peer;
 mod register;
+mod ring;
 mod room;
 mod rooms;
 mod talk;
@@ -112,8 +113,6 @@ pub struct Chat {
     desks: Vec<PeerId>,
     /// Peers whose outbox was filled since they were offered last.
     answered: VecDeque<PeerId>,
-    /// Talkers to read again.
-    released: Vec<PeerId>,
     actions: VecDeque<Action>,
     /// A message while it is put together.
     draft: Vec<u8>,
@@ -158,7 +157,6 @@ impl Chat {
             console: None,
             desks: Vec::new(),
             answered: VecDeque::new(),
-            released: Vec::new(),
             actions: VecDeque::new(),
             draft: Vec::new(),
             buffered: 0,
@@ -234,6 +232,7 @@ impl Chat {
 
     /// A message: a line's text in chat, a line with its ending in lines, what one recv brought in
     /// raw. Everybody else in the room is owed it.
+    #[inline]
     pub fn say(&mut self, peer: PeerId, message: &[u8], now: Instant) -> Said {
         let Some(state) = self.get(peer).filter(|state| state.is_member()) else {
             return Said::Yes;
@@ -251,37 +250,42 @@ impl Chat {
 
     /// The same in a room of which the speaker need not be a member.
     fn say_in(&mut self, room: RoomIndex, peer: PeerId, message: &[u8], now: Instant) -> Said {
+        if !self.is_chat() {
+            return self.take_in(room, peer, message, now);
+        }
         let mut draft = std::mem::take(&mut self.draft);
         draft.clear();
-        if self.is_chat() {
-            draft.push(b'<');
-            self.push_name(&mut draft, peer);
-            draft.extend_from_slice(b"> ");
-            let prefix = draft.len();
-            visible_into(message, &mut draft);
-            if draft.len() - prefix > self.rules.line_len_max {
-                self.draft = draft;
-                return Said::TooLong;
-            }
-            draft.push(b'\n');
+        draft.push(b'<');
+        self.push_name(&mut draft, peer);
+        draft.extend_from_slice(b"> ");
+        let prefix = draft.len();
+        visible_into(message, &mut draft);
+        let said = if draft.len() - prefix > self.rules.line_len_max {
+            Said::TooLong
         } else {
-            draft.extend_from_slice(message);
-        }
-        let operator = self.is_operator(peer);
-        let said = self.rooms.get_mut(room).say(peer.serial, &draft, operator, now);
+            draft.push(b'\n');
+            self.take_in(room, peer, &draft, now)
+        };
         self.draft = draft;
-        self.rooms.queue(room);
-        if !said {
+        said
+    }
+
+    /// A message as everybody else gets it.
+    #[inline]
+    fn take_in(&mut self, index: RoomIndex, peer: PeerId, message: &[u8], now: Instant) -> Said {
+        let operator = self.is_operator(peer);
+        let Chat { rooms, peers, counts, .. } = self;
+        let room = rooms.queue(index);
+        if !room.say(peer.serial, message, operator, now) {
             return Said::Hold;
         }
-        self.counts.said += 1;
-        self.note_spoke(peer);
-        let log = &self.rooms.get_mut(room).log;
-        if let Some(Some(state)) = self.peers.get_mut(peer.slot as usize)
-            && state.room == room
+        counts.said += 1;
+        if let Some(Some(state)) = peers.get_mut(peer.slot as usize)
+            && state.room == index
         {
-            state.cursor.own_appended(log);
+            state.cursor.own_appended(&room.log);
         }
+        self.note_spoke(peer);
         Said::Yes
     }
 
@@ -414,6 +418,9 @@ impl Chat {
 
     /// When a room is to be looked at whose slowest reader holds the others up.
     pub fn next_deadline(&self) -> Option<Instant> {
+        if self.rules.slow != Slow::Pause {
+            return None; // nobody holds anybody up
+        }
         let since = self.rooms.iter().filter_map(|room| room.held_up).map(|(since, _)| since);
         since.min().map(|since| since + self.rules.stall_timeout)
     }

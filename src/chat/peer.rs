@@ -5,6 +5,7 @@ use super::log::BroadcastLog;
 use super::rooms::RoomIndex;
 use crate::count::Count;
 use std::io::Write as _;
+use std::ops::Range;
 
 /// Bytes of answers that an outbox takes beside the rest of one cut message. A screen of text; who
 /// does not read that much is not read either.
@@ -63,6 +64,15 @@ impl Peer {
         let left = self.outbox.as_ref().and_then(|outbox| outbox.until);
         let (until, said) = left.unwrap_or_else(|| (log.end(), log.said_before(log.end())));
         self.cursor.skip(log, self.serial, until, said)
+    }
+
+    /// Keeps the rest of a message that a short write cut, and says how many bytes that are. The
+    /// outbox is empty: it was sent before the log.
+    pub(super) fn keep_rest(&mut self, log: &BroadcastLog, rest: Range<u64>) -> usize {
+        let outbox = self.outbox.get_or_insert_default();
+        log.bytes(rest).iter().for_each(|half| outbox.bytes.extend_from_slice(half));
+        outbox.rest = outbox.bytes.len();
+        outbox.rest
     }
 
     /// Bytes of answers that are not sent.

@@ -9,7 +9,8 @@
 
 use super::cursor::Cursor;
 use super::log::{BroadcastLog, ENTRY_BYTES, NOBODY};
-use crate::handler::PeerId;
+use crate::handler::{Action, PeerId};
+use std::collections::VecDeque;
 use std::time::Instant;
 
 /// Parts of its log that a room takes in during one sweep, as a divisor. What has not been
@@ -122,6 +123,7 @@ impl Room {
     }
 
     /// Takes in what somebody said. False where the room is full: hold the talker and say it again.
+    #[inline]
     pub(super) fn say(
         &mut self,
         author: u64,
@@ -157,6 +159,7 @@ impl Room {
 
     /// The one point of decision about a full log: old messages go, but only those that nobody is
     /// promised any more.
+    #[inline]
     fn append(&mut self, author: u64, message: &[u8], size: usize, reserve: usize) -> bool {
         let promised = match self.slow {
             Slow::Skip | Slow::Disconnect => self.offered,
@@ -173,11 +176,11 @@ impl Room {
     }
 
     /// The next member to offer the log to: one whose cursor, `at(slot)`, is not at the end. When a
-    /// sweep ends, what was held for it goes to `released`.
+    /// sweep ends, whoever was held for it is resumed by `actions`.
     pub(super) fn next_dirty(
         &mut self,
         at: impl Fn(u32) -> u64,
-        released: &mut Vec<PeerId>,
+        actions: &mut VecDeque<Action>,
     ) -> Option<u32> {
         while self.offered < self.log.end() || self.sweep.is_some() || self.floor_wanted {
             let end = self.log.end();
@@ -200,7 +203,7 @@ impl Room {
             self.sweep = None;
             self.intake = 0;
             self.full = false;
-            released.append(&mut self.held);
+            actions.extend(self.held.drain(..).map(Action::Resume));
         }
         None
     }
@@ -282,7 +285,7 @@ mod tests {
                 let mut room = room_of(6);
                 assert!(say(&mut room, b"x\n"));
                 let mut offered: Vec<u32> = (0..seen)
-                    .map(|_| room.next_dirty(everybody, &mut Vec::new()).expect("six members"))
+                    .map(|_| room.next_dirty(everybody, &mut VecDeque::new()).expect("six members"))
                     .collect();
                 let mut places: Vec<u32> = (0..6).collect();
                 for (slot, place) in room.leave(leaver) {
@@ -291,7 +294,7 @@ mod tests {
                 for (place, &slot) in room.members.iter().enumerate() {
                     assert_eq!(places[slot as usize], place as u32, "places are told");
                 }
-                while let Some(slot) = room.next_dirty(everybody, &mut Vec::new()) {
+                while let Some(slot) = room.next_dirty(everybody, &mut VecDeque::new()) {
                     offered.push(slot);
                 }
                 offered.retain(|&slot| slot != leaver);
@@ -312,12 +315,12 @@ mod tests {
         assert!(!say(&mut room, &line), "a quarter of 1,000 bytes is 250");
         assert!(room.is_full());
         room.hold(talker);
-        let mut released = Vec::new();
+        let mut released = VecDeque::new();
         assert!(room.next_dirty(everybody, &mut released).is_some());
         assert!(room.next_dirty(everybody, &mut released).is_some());
         assert!(released.is_empty() && room.is_full());
         assert_eq!(room.next_dirty(everybody, &mut released), None);
-        assert_eq!(released, [talker]);
+        assert_eq!(released, [Action::Resume(talker)]);
         assert!(say(&mut room, &line));
     }
 
@@ -334,7 +337,7 @@ mod tests {
             assert!(room.log.first() <= unoffered_from, "dropped what was not offered");
             let before = room.log.end();
             // One member a turn: talkers come in between.
-            if room.next_dirty(everybody, &mut Vec::new()).is_none() || room.sweep.is_none() {
+            if room.next_dirty(everybody, &mut VecDeque::new()).is_none() || room.sweep.is_none() {
                 unoffered_from = before.min(room.offered);
             }
             unoffered_from = unoffered_from.max(room.offered);

@@ -85,11 +85,13 @@ impl Rooms {
     }
 
     /// A room has something to offer.
-    pub(super) fn queue(&mut self, index: RoomIndex) {
-        let room = self.get_mut(index);
+    pub(super) fn queue(&mut self, index: RoomIndex) -> &mut Room {
+        let Rooms { table, dirty, .. } = self;
+        let room = table[index as usize].as_mut().expect("a room with tenants is never gone");
         if !std::mem::replace(&mut room.queued, true) {
-            self.dirty.push_back(index);
+            dirty.push_back(index);
         }
+        room
     }
 
     /// The room to sweep now; they take turns, a peer each.

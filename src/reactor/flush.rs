@@ -71,12 +71,12 @@ impl<O: Os> Reactor<O> {
                     stats.sends_blocked += u64::from(n < offered);
                     let now = os.now();
                     handler.sent(peer, n, now);
-                    if clocked {
-                        stalls.took(peer, n < offered, now, timers);
-                    }
                     if all && n == offered {
                         self.flushed(peer);
                         return Visit::Over;
+                    }
+                    if clocked {
+                        stalls.took(peer, n < offered, now, timers);
                     }
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {

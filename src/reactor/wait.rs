@@ -21,7 +21,7 @@ impl<O: Os> Reactor<O> {
             Some(Duration::ZERO)
         } else {
             let nearest = self.next_deadline(handler);
-            nearest.map(|deadline| deadline.saturating_duration_since(self.os.now()))
+            nearest.map(|deadline| deadline.saturating_duration_since(self.ended))
         };
         self.os.poll(&mut self.events, timeout)?;
         self.quiet = self.events.is_empty() && !work;
@@ -44,9 +44,10 @@ impl<O: Os> Reactor<O> {
     }
 
     fn next_deadline<H: Handler>(&self, handler: &H) -> Option<Instant> {
-        let pauses = self.listeners.iter().filter_map(Listener::deadline);
+        let pause = self.listeners.iter().filter_map(Listener::deadline).min();
         let stop = self.stopping.as_ref().and_then(|stop| stop.deadline);
-        let own = pauses.chain(self.timers.next()).chain(self.console_retry).chain(stop);
-        own.chain(self.pace.deadline()).chain(handler.next_deadline()).min()
+        let (timer, pace) = (self.timers.next(), self.pace.deadline());
+        let all = [pause, stop, timer, pace, self.console_retry, handler.next_deadline()];
+        all.into_iter().flatten().min()
     }
 }

@@ -52,12 +52,13 @@ impl Bounds {
 
     /// The nearest moment at which one of them may be reached.
     pub(super) fn next(&self) -> Option<Instant> {
-        self.clocks.next().into_iter().chain(self.flood.next()).min()
+        [self.clocks.next(), self.flood.next()].into_iter().flatten().min()
     }
 }
 
 impl Server {
     /// One message, where the peer may say it now; `limited`: it must be asked.
+    #[inline]
     pub(super) fn say_if_allowed(
         &mut self,
         peer: PeerId,

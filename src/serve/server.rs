@@ -221,6 +221,7 @@ impl Server {
     }
 
     /// One line, with or without its ending.
+    #[inline]
     pub(super) fn say(&mut self, peer: PeerId, line: &[u8], now: Instant) -> Said {
         match self.protocol {
             Protocol::Chat => match wire::text(line) {
@@ -420,10 +421,10 @@ impl Handler for Server {
     fn next_deadline(&self) -> Option<Instant> {
         // A line that was logged behind the last look is shown at once: its moment is past.
         let shown = self.console.as_ref().and_then(|console| console.seat.shows_at());
-        let own = self.bounds.next().into_iter().chain(shown).chain(self.gate.next_deadline());
-        let scrapers = self.scrapers.next_deadline();
-        let notices = self.next_notice_at();
-        own.chain(self.chat.next_deadline()).chain(scrapers).chain(notices).min()
+        let (bounds, gate) = (self.bounds.next(), self.gate.next_deadline());
+        let (chat, scrapers) = (self.chat.next_deadline(), self.scrapers.next_deadline());
+        let all = [shown, bounds, gate, chat, scrapers, self.next_notice_at()];
+        all.into_iter().flatten().min()
     }
 
     fn screen(&mut self, screen: Screen) {
