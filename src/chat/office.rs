@@ -7,6 +7,10 @@ use crate::count::Count;
 use crate::handler::PeerId;
 use std::time::Instant;
 
+/// Talkers that are counted for `/top`, so that who spoke once costs no more than who never did. The
+/// half that said least is forgotten where they are more: who talks most of all is not among them.
+const TALKERS_MAX: usize = 1_024;
+
 impl Chat {
     /// The operator's words to every room. Returns the rooms that are too full to take them.
     pub fn say_everywhere(&mut self, peer: PeerId, text: &[u8], now: Instant) -> Vec<String> {
@@ -93,8 +97,14 @@ impl Chat {
     /// Puts the last speaker's share to the others'.
     pub(super) fn settle_spoke(&mut self) {
         let (peer, said) = (self.speaking.0, std::mem::take(&mut self.speaking.1));
-        if said > 0 {
-            *self.spoke.entry(peer).or_default() += said;
+        if said == 0 {
+            return;
+        }
+        *self.spoke.entry(peer).or_default() += said;
+        if self.spoke.len() > TALKERS_MAX {
+            let mut counts: Vec<u64> = self.spoke.values().copied().collect();
+            let (_, &mut median, _) = counts.select_nth_unstable(TALKERS_MAX / 2);
+            self.spoke.retain(|_, said| *said > median);
         }
     }
 

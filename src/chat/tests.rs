@@ -411,3 +411,15 @@ fn lag_is_the_oldest_message_of_a_send_and_no_history() {
     assert_eq!(hear(&mut chat, peer(3), 102), Duration::from_secs(5));
     assert_eq!(chat.delivery.count(), 2);
 }
+
+#[test]
+fn of_ten_thousand_who_spoke_once_few_are_remembered_and_who_talks_is() {
+    let mut chat = chat_of(Protocol::Lines, 10_000);
+    for serial in 1..=10_000 {
+        chat.note_spoke(peer(serial));
+        chat.note_spoke(peer(7_000));
+    }
+    assert!(chat.spoke.len() <= 1_024, "{} are remembered", chat.spoke.len());
+    let top = chat.top(1, Instant::now());
+    assert_eq!(top, ["guest7000 #7000 said 10001 messages since the start"]);
+}
