@@ -140,6 +140,8 @@ pub struct BatchHead {
     pub to: Option<IpAddr>,
     /// What kind of address was hit.
     pub hit: Hit,
+    /// Where they begin in [`Batch::bytes`].
+    pub at: usize,
     /// Bytes in all of them together.
     pub len: usize,
     /// Bytes in each but the last, which may be shorter; 0 is one empty datagram.
@@ -150,7 +152,7 @@ impl Batch {
     /// Takes the memory.
     pub fn new() -> Self {
         let nobody = SocketAddr::from(([0, 0, 0, 0], 0));
-        let head = BatchHead { from: nobody, to: None, hit: Hit::Own, len: 0, stride: 0 };
+        let head = BatchHead { from: nobody, to: None, hit: Hit::Own, at: 0, len: 0, stride: 0 };
         Batch {
             bytes: vec![0; BATCH_READS * DATAGRAM_BYTES].into_boxed_slice(),
             want: BATCH_READS,

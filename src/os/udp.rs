@@ -164,7 +164,7 @@ impl Udp {
         let mut metas = [RecvMeta::default(); READS];
         let (bufs, metas) = (&mut bufs[..batch.want], &mut metas[..batch.want]);
         let reads = self.state.recv((&self.socket).into(), bufs, metas)?;
-        for (head, meta) in batch.heads.iter_mut().zip(&metas[..reads]) {
+        for (slot, (head, meta)) in batch.heads.iter_mut().zip(&metas[..reads]).enumerate() {
             let from = plain(meta.addr);
             let (hit, to) = if self.only {
                 (Hit::Own, Some(self.bound))
@@ -172,7 +172,8 @@ impl Udp {
                 let to = meta.dst_ip.map(|ip| ip.to_canonical());
                 interfaces.what_was_hit(to, meta.interface_index, from.ip())
             };
-            *head = BatchHead { from, to, hit, len: meta.len, stride: meta.stride };
+            let at = slot * DATAGRAM_BYTES;
+            *head = BatchHead { from, to, hit, at, len: meta.len, stride: meta.stride };
         }
         batch.drained = SHORT_IS_DRAINED && reads < batch.want;
         Ok(reads)

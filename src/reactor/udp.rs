@@ -1,12 +1,14 @@
 //! Datagrams: a batch in, the handler is asked for each, a batch out. Knows neither TCP nor chat.
 //!
 //! Nothing is queued: an answer that the socket does not take at once is dropped and counted, as
-//! UDP may. A coalesced read (UDP_GRO) is split here, so that the handler sees single datagrams;
-//! answers that are the very bytes that came in leave together again (UDP_SEGMENT).
+//! UDP may. A coalesced read (UDP_GRO, or `trains`) is split here, so that the handler sees single
+//! datagrams; answers that are the very bytes that came in leave together again (UDP_SEGMENT).
+
+mod trains;
 
 use super::Reactor;
 use crate::handler::{Datagram, Handler};
-use crate::os::{BATCH_READS, Batch, BatchHead, DATAGRAM_BYTES, Os, Transmit};
+use crate::os::{BATCH_READS, Batch, BatchHead, Os, Transmit};
 use crate::stats::Stats;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -82,9 +84,12 @@ impl<O: Os> Reactor<O> {
     fn answer<H: Handler>(&mut self, index: usize, reads: usize, handler: &mut H) {
         let now = self.os.now();
         let Reactor { os, udps, batch, stats, .. } = self;
-        let Some(Batch { bytes, heads, .. }) = batch.as_deref() else { return };
+        let Some(batch) = batch.as_deref_mut() else { return };
+        let reads = trains::join(batch, reads);
+        let Batch { bytes, heads, .. } = batch;
         let udp = &mut udps[index].udp;
-        for (head, bytes) in heads[..reads].iter().zip(bytes.chunks(DATAGRAM_BYTES)) {
+        for head in &heads[..reads] {
+            let bytes = &bytes[head.at..];
             let mut send = |bytes: &[u8], stride| {
                 let transmit = Transmit { to: head.from, from: head.to, bytes, stride };
                 let sent = os.sendto(udp, &transmit);
@@ -187,7 +192,7 @@ mod tests {
         for (len, stride, starts) in
             [(10, 4, &[0, 4, 8][..]), (8, 4, &[0, 4]), (4, 4, &[0]), (3, 4, &[0]), (0, 0, &[0])]
         {
-            let head = BatchHead { from, to: None, hit: Hit::Own, len, stride };
+            let head = BatchHead { from, to: None, hit: Hit::Own, at: 0, len, stride };
             let cut: Vec<Range<usize>> = pieces(&head).collect();
             assert_eq!(cut.iter().map(|piece| piece.start).collect::<Vec<_>>(), starts);
             assert_eq!(cut.iter().map(|piece| piece.len()).sum::<usize>(), len);

@@ -99,7 +99,7 @@ impl UdpSocket {
             Some(IpAddr::V4(Ipv4Addr::BROADCAST)) => (Hit::Broadcast, None),
             to => (Hit::Own, to),
         };
-        Some(BatchHead { from: first.from, to, hit, len, stride })
+        Some(BatchHead { from: first.from, to, hit, at: 0, len, stride })
     }
 }
 
@@ -171,7 +171,7 @@ impl SimOs {
             let Some(read) = self.udps[index].read(into, coalesced) else {
                 break;
             };
-            *head = read;
+            *head = BatchHead { at: reads * DATAGRAM_BYTES, ..read };
             reads += 1;
         }
         let empty = !self.udps[index].readable();
