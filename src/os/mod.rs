@@ -182,6 +182,18 @@ pub struct Transmit<'a> {
     pub stride: usize,
 }
 
+impl Transmit<'_> {
+    /// More than one datagram.
+    pub fn is_train(&self) -> bool {
+        self.stride > 0 && self.stride < self.bytes.len()
+    }
+
+    /// How many datagrams it is.
+    pub fn datagrams(&self) -> usize {
+        if self.is_train() { self.bytes.len().div_ceil(self.stride) } else { 1 }
+    }
+}
+
 /// A file as it was read. Not `Debug`: it may be a secret.
 #[derive(Clone, PartialEq, Eq)]
 pub struct File {
@@ -331,8 +343,9 @@ pub trait Os {
     /// whether those were all (`batch.drained`).
     fn recvfrom(&mut self, udp: &mut Self::Udp, batch: &mut Batch) -> io::Result<usize>;
 
-    /// sendto.
-    fn sendto(&mut self, udp: &mut Self::Udp, transmit: &Transmit<'_>) -> io::Result<()>;
+    /// sendto, of one or more: how many of them were sent, from the first on and at least that one.
+    /// What kept the next one is told when it is the first. An error is the first one's.
+    fn sendto(&mut self, udp: &mut Self::Udp, transmits: &[Transmit<'_>]) -> io::Result<usize>;
 
     /// socket, bind as `listen` does it for a Unix address, register as `UnixDgram(index)`.
     fn bind_unix(

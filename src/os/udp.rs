@@ -1,8 +1,11 @@
-//! A UDP socket with what the system can do for it: batches (recvmmsg), coalesced datagrams in and
-//! out (UDP_GRO, UDP_SEGMENT), and the address that a datagram hit (IP_PKTINFO). All through
-//! quinn-udp, which is safe code for us. What must not be here: who is answered, and counting.
+//! A UDP socket with what the system can do for it: batches in and out (recvmmsg, sendmmsg),
+//! coalesced datagrams in and out (UDP_GRO, UDP_SEGMENT), and the address that a datagram hit
+//! (IP_PKTINFO). All through quinn-udp and rustix, which are safe code for us. What must not be
+//! here: who is answered, and counting.
 //!
 //! A socket on `[::]` carries IPv4 too; its addresses come out and go in as plain IPv4.
+
+mod together;
 
 use super::interfaces::{self, Interfaces};
 use super::{BATCH_READS, Batch, BatchHead, DATAGRAM_BYTES, Transmit};
@@ -179,12 +182,24 @@ impl Udp {
         Ok(reads)
     }
 
-    /// sendmsg(2), as few calls as the system allows. The first error ends it: what follows in
-    /// `transmit` has not been sent then.
-    pub fn sendto(&self, transmit: &Transmit<'_>) -> io::Result<()> {
+    /// sendmmsg(2) of as many as need nothing said of them but a receiver, else sendmsg(2) of the
+    /// first. How many were sent; none is an error, of the first.
+    pub(super) fn sendto(&self, transmits: &[Transmit<'_>]) -> io::Result<usize> {
+        let plain =
+            |transmit: &&Transmit<'_>| !transmit.is_train() && self.source(transmit.from).is_none();
+        let front = &transmits[..transmits.len().min(together::TOGETHER_MAX)];
+        match front.iter().take_while(plain).count() {
+            ..=1 => self.send_one(&transmits[0]).map(|()| 1),
+            count => together::send(&self.socket, &front[..count], |to| self.name(to)),
+        }
+    }
+
+    /// As few calls as the system allows. The first error ends it: what follows in `transmit` has
+    /// not been sent then.
+    fn send_one(&self, transmit: &Transmit<'_>) -> io::Result<()> {
         let Transmit { to, from, bytes, stride } = *transmit;
-        let (to, from) = if self.v6 { (mapped(to), from.map(mapped_ip)) } else { (to, from) };
-        if stride == 0 || stride >= bytes.len() {
+        let (to, from) = (self.name(to), self.source(from));
+        if !transmit.is_train() {
             return self.send(to, from, bytes, None);
         }
         let pieces = self.state.max_gso_segments().min(TRAIN_BYTES_MAX / stride).max(1);
@@ -202,9 +217,20 @@ impl Udp {
         Ok(())
     }
 
-    /// One sendto where nothing else is to be said: not the address that the socket is bound to,
-    /// which is the source anyway. Else one sendmsg. A broadcast or multicast address is hit but can be nobody's source; that of a
-    /// subnet only the kernel knows (EINVAL, since Linux 6 ENETUNREACH): then the kernel chooses.
+    /// How the socket calls a receiver.
+    fn name(&self, to: SocketAddr) -> SocketAddr {
+        if self.v6 { mapped(to) } else { to }
+    }
+
+    /// The source that the kernel must be told: not the address that the socket is bound to, which
+    /// is the source anyway, and no broadcast or multicast address, which is hit but can be nobody's.
+    fn source(&self, from: Option<IpAddr>) -> Option<IpAddr> {
+        let from = from.filter(|&ip| ip != self.bound && !is_group(ip.to_canonical()))?;
+        Some(if self.v6 { mapped_ip(from) } else { from })
+    }
+
+    /// One sendto where nothing else is to be said, else one sendmsg. A subnet's broadcast address
+    /// only the kernel knows (EINVAL, since Linux 6 ENETUNREACH): then it chooses the source.
     /// After an EINVAL quinn-udp segments no more on this socket, which costs speed only.
     fn send(
         &self,
@@ -213,7 +239,6 @@ impl Udp {
         bytes: &[u8],
         segment_size: Option<usize>,
     ) -> io::Result<()> {
-        let from = from.filter(|&ip| ip != self.bound && !is_group(ip.to_canonical()));
         if from.is_none() && segment_size.is_none() {
             return self.socket.send_to(bytes, to).map(drop);
         }
