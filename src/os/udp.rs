@@ -19,9 +19,11 @@ use socket2::{Domain, InterfaceIndexOrAddress, Protocol, SockRef, Socket, Type};
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV6};
 
-/// Asked for as SO_RCVBUF; the kernel clamps it to `net.core.rmem_max`. 64 MiB is above what any
-/// distribution allows, and below the `i32` overflow of the kernel's doubling. A burst is lost for
-/// good where the buffer is small, and memory is only taken while datagrams wait.
+/// Asked for as SO_RCVBUFFORCE, which is for CAP_NET_ADMIN, else as SO_RCVBUF, which the kernel
+/// clamps to `net.core.rmem_max`. 64 MiB are some 80,000 datagrams, which are answered within a tenth
+/// of a second or two, and it is below the `i32` overflow of the kernel's doubling. A burst is lost
+/// for good where the buffer is small, and memory is only taken while datagrams wait, within what
+/// `net.ipv4.udp_mem` leaves to all sockets.
 const RECEIVE_BUFFER_BYTES: usize = 64 << 20;
 
 /// The most bytes of one segmented send: the greatest UDP payload over IPv4 (65,535 less the
@@ -76,8 +78,7 @@ impl Udp {
         if at.is_ipv6() {
             socket.set_only_v6(ipv6_only || !at.ip().is_unspecified())?;
         }
-        // More is better, less is no error.
-        let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES);
+        enlarge(&socket);
         socket.bind(&at.into())?;
         socket.set_nonblocking(true)?;
         Udp::of(socket, at, broadcast)
@@ -257,6 +258,15 @@ impl Udp {
             result => result,
         }
     }
+}
+
+/// More is better, less is no error.
+fn enlarge(socket: &Socket) {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    if sockopt::set_socket_recv_buffer_size_force(socket, RECEIVE_BUFFER_BYTES).is_ok() {
+        return;
+    }
+    let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES);
 }
 
 /// quinn-udp's options, less its path-MTU probing: QUIC wants no fragments, an echo must give back

@@ -164,6 +164,19 @@ fn several_leave_in_one_call_up_to_the_first_that_cannot() {
     }
 }
 
+/// The kernel doubles what it is given.
+#[test]
+fn the_receive_buffer_is_as_large_as_the_system_allows() {
+    let given = sockopt::socket_recv_buffer_size(&bind("127.0.0.1:0").socket).unwrap();
+    let asked = Socket::new(Domain::IPV4, Type::DGRAM, None).unwrap();
+    asked.set_recv_buffer_size(RECEIVE_BUFFER_BYTES).unwrap();
+    let forced = cfg!(target_os = "linux")
+        && nix::sys::socket::setsockopt(&asked, options::RcvBufForce, &RECEIVE_BUFFER_BYTES)
+            .is_ok();
+    assert_eq!(given, asked.recv_buffer_size().unwrap());
+    assert!(!forced || given >= RECEIVE_BUFFER_BYTES);
+}
+
 #[test]
 fn only_ipv4_has_two_forms() {
     let v4: SocketAddr = "192.0.2.1:7".parse().unwrap();
