@@ -188,10 +188,9 @@ impl Udp {
     pub(super) fn sendto(&self, transmits: &[Transmit<'_>]) -> io::Result<usize> {
         let plain =
             |transmit: &&Transmit<'_>| !transmit.is_train() && self.source(transmit.from).is_none();
-        let front = &transmits[..transmits.len().min(together::TOGETHER_MAX)];
-        match front.iter().take_while(plain).count() {
+        match transmits.iter().take_while(plain).count() {
             ..=1 => self.send_one(&transmits[0]).map(|()| 1),
-            count => together::send(&self.socket, &front[..count], |to| self.name(to)),
+            count => together::send(&self.socket, &transmits[..count], |to| self.name(to)),
         }
     }
 

@@ -8,7 +8,7 @@ mod trains;
 
 use super::Reactor;
 use crate::handler::{Datagram, Handler};
-use crate::os::{BATCH_READS, Batch, BatchHead, Os, Transmit};
+use crate::os::{BATCH_READS, BATCH_SENDS, Batch, BatchHead, Os, Transmit};
 use crate::stats::Stats;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -90,7 +90,7 @@ impl<O: Os> Reactor<O> {
         let udp = &mut udps[index].udp;
         // Echoes that are not sent yet. Their bytes lie in the batch; another answer's lie in the
         // handler until it is asked again, and so are sent at once.
-        let mut echoes = Vec::with_capacity(reads);
+        let mut echoes = Echoes::new();
         for head in &heads[..reads] {
             let bytes = &bytes[head.at..];
             // What the last of them holds of this read: its neighbour goes with it.
@@ -106,21 +106,19 @@ impl<O: Os> Reactor<O> {
                 };
                 let Some(answer) = handler.datagram(datagram, now) else { continue };
                 if !std::ptr::eq(answer, datagram.bytes) {
-                    send_all(os, udp, &echoes, stats);
-                    echoes.clear();
+                    send_all(os, udp, echoes.take(), stats);
                     last = None;
                     send_all(os, udp, &[back(head, answer, answer.len())], stats);
                     continue;
                 }
-                match (&mut last, echoes.last_mut()) {
+                match (&mut last, echoes.last()) {
                     (Some(run), Some(echo)) if run.end == piece.start => {
                         run.end = piece.end;
                         *echo = back(head, &bytes[run.clone()], head.stride);
                     }
                     _ => {
-                        if echoes.len() == BATCH_READS {
-                            send_all(os, udp, &echoes, stats);
-                            echoes.clear();
+                        if echoes.count == BATCH_SENDS {
+                            send_all(os, udp, echoes.take(), stats);
                         }
                         echoes.push(back(head, &bytes[piece.clone()], head.stride));
                         last = Some(piece);
@@ -128,7 +126,7 @@ impl<O: Os> Reactor<O> {
                 }
             }
         }
-        send_all(os, udp, &echoes, stats);
+        send_all(os, udp, echoes.take(), stats);
     }
 
     /// The counters, with what the kernel alone knows.
@@ -149,6 +147,34 @@ impl<O: Os> Reactor<O> {
         let stride = if stride == 0 { bytes.len() } else { stride };
         let transmit = Transmit { to, from: None, bytes, stride };
         send_all(&mut self.os, &mut udp.udp, &[transmit], &mut self.stats);
+    }
+}
+
+/// What is gathered for one call. On the stack: for a single datagram a heap would be the dearest part.
+struct Echoes<'a> {
+    transmits: [Transmit<'a>; BATCH_SENDS],
+    count: usize,
+}
+
+impl<'a> Echoes<'a> {
+    fn new() -> Self {
+        let nobody = SocketAddr::from(([0, 0, 0, 0], 0));
+        let nothing = Transmit { to: nobody, from: None, bytes: b"", stride: 0 };
+        Echoes { transmits: [nothing; BATCH_SENDS], count: 0 }
+    }
+
+    fn push(&mut self, transmit: Transmit<'a>) {
+        self.transmits[self.count] = transmit;
+        self.count += 1;
+    }
+
+    fn last(&mut self) -> Option<&mut Transmit<'a>> {
+        self.transmits[..self.count].last_mut()
+    }
+
+    /// All of them; none is left.
+    fn take(&mut self) -> &[Transmit<'a>] {
+        &self.transmits[..std::mem::take(&mut self.count)]
     }
 }
 

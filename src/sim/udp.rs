@@ -6,7 +6,7 @@
 use super::kernel::{ALL, SimOs, UdpFd, What};
 use super::trace::Step;
 use crate::handler::Hit;
-use crate::os::{Batch, BatchHead, DATAGRAM_BYTES, Hints, Source, Transmit};
+use crate::os::{BATCH_SENDS, Batch, BatchHead, DATAGRAM_BYTES, Hints, Source, Transmit};
 use rustix::io::Errno;
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -187,7 +187,7 @@ impl SimOs {
         transmits: &[Transmit<'_>],
     ) -> Result<usize, Errno> {
         let socket = self.udp(udp, Step::SendTo);
-        assert!(!transmits.is_empty(), "sendto of nothing");
+        assert!((1..=BATCH_SENDS).contains(&transmits.len()), "sendto of {}", transmits.len());
         let mut sent = 0;
         let mut refused = None;
         for transmit in transmits {

@@ -4,10 +4,6 @@
 use crate::os::Transmit;
 use std::net::SocketAddr;
 
-/// Datagrams of one call. Entering the kernel costs a twentieth of a send, and eight have saved
-/// nearly all of that; headers that stay unused cost time too.
-pub(super) const TOGETHER_MAX: usize = if cfg!(target_os = "linux") { 8 } else { 1 };
-
 /// How many of these were sent; none is an error, of the first. `name` says how the socket calls
 /// a receiver.
 #[cfg(target_os = "linux")]
@@ -16,19 +12,20 @@ pub(super) fn send(
     transmits: &[Transmit<'_>],
     name: impl Fn(SocketAddr) -> SocketAddr,
 ) -> std::io::Result<usize> {
+    use crate::os::BATCH_SENDS;
     use rustix::io::retry_on_intr;
     use rustix::net::addr::SocketAddrArg;
     use rustix::net::{MMsgHdr, SendAncillaryBuffer, SendFlags, sendmmsg};
     use std::array::from_fn;
     use std::io::IoSlice;
-    let count = transmits.len().min(TOGETHER_MAX);
+    let count = transmits.len();
     // What is unused is the last once more, and is not shown to the kernel.
     let at = |index: usize| &transmits[index.min(count - 1)];
-    let names: [_; TOGETHER_MAX] = from_fn(|index| name(at(index).to).as_any());
-    let bytes: [_; TOGETHER_MAX] = from_fn(|index| [IoSlice::new(at(index).bytes)]);
-    let mut nothing: [_; TOGETHER_MAX] = from_fn(|_| SendAncillaryBuffer::default());
+    let names: [_; BATCH_SENDS] = from_fn(|index| name(at(index).to).as_any());
+    let bytes: [_; BATCH_SENDS] = from_fn(|index| [IoSlice::new(at(index).bytes)]);
+    let mut nothing: [_; BATCH_SENDS] = from_fn(|_| SendAncillaryBuffer::default());
     let mut nothing = nothing.iter_mut();
-    let mut headers: [_; TOGETHER_MAX] = from_fn(|index| {
+    let mut headers: [_; BATCH_SENDS] = from_fn(|index| {
         let nothing = nothing.next().expect("there are as many");
         MMsgHdr::new_with_addr(&names[index], &bytes[index], nothing)
     });
