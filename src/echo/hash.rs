@@ -24,12 +24,16 @@ pub(super) fn of_bytes(bytes: &[u8]) -> u64 {
     let mut lanes = SEEDS;
     let mut blocks = bytes.chunks_exact(32);
     for block in &mut blocks {
-        for (lane, word) in lanes.iter_mut().zip(block.chunks_exact(8)) {
-            *lane = step(*lane, word_of(word));
+        for (lane, word) in lanes.iter_mut().zip(block.as_chunks().0) {
+            *lane = step(*lane, u64::from_le_bytes(*word));
         }
     }
-    for (lane, word) in lanes.iter_mut().zip(blocks.remainder().chunks(8)) {
-        *lane = step(*lane, word_of(word));
+    let (words, last) = blocks.remainder().as_chunks::<8>();
+    for (lane, word) in lanes.iter_mut().zip(words) {
+        *lane = step(*lane, u64::from_le_bytes(*word));
+    }
+    if !last.is_empty() {
+        lanes[words.len()] = step(lanes[words.len()], word_of(last));
     }
     lanes.iter().fold(bytes.len() as u64, |hash, &lane| with(hash, lane))
 }
@@ -63,11 +67,9 @@ fn step(lane: u64, word: u64) -> u64 {
     lane.wrapping_add(word.wrapping_mul(SPREAD)).rotate_left(31).wrapping_mul(MIX)
 }
 
-/// At most eight bytes, little-endian.
+/// Fewer than eight bytes, little-endian. A copy of a length that is not known is a call.
 fn word_of(bytes: &[u8]) -> u64 {
-    let mut word = [0; 8];
-    word[..bytes.len()].copy_from_slice(bytes);
-    u64::from_le_bytes(word)
+    bytes.iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte))
 }
 
 #[cfg(test)]

@@ -31,36 +31,44 @@ const MUTE_MIN: Duration = Duration::from_millis(200);
 /// that go round together are all caught. It is also all that somebody who is no loop can lose.
 const MUTE_DIVISOR: u32 = 100;
 
-/// Series that are followed at once: 1,024 are 56 KiB. A power of two.
+/// Series that are followed at once: 1,024 are 32 KiB. A power of two.
 const SERIES_MAX: usize = 1_024;
 
 /// Places in which one series may stand.
 const WAYS: usize = 4;
 
-/// The same bytes from the same source.
-#[derive(Clone, Copy, Debug)]
+/// A moment, as nanoseconds since the table was begun, for one comparison is cheaper than two: each
+/// datagram is compared with all in its set. 584 years are not reached.
+type Moment = u64;
+
+fn ns(duration: Duration) -> u64 {
+    duration.as_nanos() as u64
+}
+
+/// The same bytes from the same source. A place that nobody has is one of which all is over.
+#[derive(Clone, Copy, Debug, Default)]
 struct Series {
     /// Hash of source and bytes.
     key: u64,
-    begun: Instant,
+    begun: Moment,
     /// Nothing is lost from then on if it is forgotten: a pause after the last one, or the end of
     /// the mute.
-    over_at: Instant,
+    over_at: Moment,
     count: u32,
     /// Not answered before it is over.
     muted: bool,
 }
 
 impl Series {
-    fn new(key: u64, now: Instant) -> Self {
-        Series { key, begun: now, over_at: now + PAUSE, count: 1, muted: false }
+    fn new(key: u64, now: Moment) -> Self {
+        Series { key, begun: now, over_at: now + ns(PAUSE), count: 1, muted: false }
     }
 
-    fn is_muted(&self, now: Instant) -> bool {
+    fn is_muted(&self, now: Moment) -> bool {
         self.muted && !self.is_over(now)
     }
 
-    fn is_over(&self, now: Instant) -> bool {
+    fn is_over(&self, now: Moment) -> bool {
         self.over_at <= now
     }
 }
@@ -81,27 +89,32 @@ pub(super) enum Look {
 /// ones stay. A datagram that finds no place is fine.
 #[derive(Debug)]
 pub(super) struct Loops {
-    series: Box<[Option<Series>]>,
+    sets: Box<[[Series; WAYS]]>,
+    /// When the first datagram came.
+    begun: Option<Instant>,
 }
 
 impl Loops {
     pub(super) fn new() -> Self {
-        Loops { series: vec![None; SERIES_MAX].into_boxed_slice() }
+        let sets = vec![[Series::default(); WAYS]; SERIES_MAX / WAYS].into_boxed_slice();
+        Loops { sets, begun: None }
     }
 
     /// Notes a datagram that would be answered; `source` is a hash of who sent it.
     pub(super) fn look(&mut self, source: u64, bytes: &[u8], now: Instant) -> Look {
+        let begun = *self.begun.get_or_insert(now);
+        let now = ns(now.saturating_duration_since(begun));
         let key = hash::with(hash::of_bytes(bytes), source);
-        let sets = SERIES_MAX / WAYS;
-        let set = &mut self.series[key as usize % sets * WAYS..][..WAYS];
-        let Some(series) = set.iter_mut().flatten().find(|series| series.key == key) else {
-            let age = |place: &Option<Series>| match place {
-                Some(series) if !series.is_over(now) => (series.count, Some(series.over_at)),
-                _ => (0, None),
+        let set = &mut self.sets[key as usize % (SERIES_MAX / WAYS)];
+        let Some(series) = set.iter_mut().find(|series| series.key == key) else {
+            // Which to forget: the shortest; of two, the one that said least of late.
+            let age = |series: &Series| match series.is_over(now) {
+                true => (0, 0),
+                false => (series.count, series.over_at),
             };
-            let settled = |place: &&mut Option<Series>| !place.is_some_and(|s| s.is_muted(now));
-            if let Some(place) = set.iter_mut().filter(settled).min_by_key(|place| age(place)) {
-                *place = Some(Series::new(key, now));
+            let settled = set.iter_mut().filter(|series| !series.is_muted(now));
+            if let Some(place) = settled.min_by_key(|series| age(series)) {
+                *place = Series::new(key, now);
             }
             return Look::Fine;
         };
@@ -112,13 +125,13 @@ impl Loops {
             *series = Series::new(key, now);
             return Look::Fine;
         }
-        series.over_at = now + PAUSE;
+        series.over_at = now + ns(PAUSE);
         series.count += 1;
         if series.count < RETURNS_MAX {
             return Look::Fine;
         }
-        let took = now.saturating_duration_since(series.begun);
-        (series.muted, series.over_at) = (true, now + MUTE_MIN.max(took / MUTE_DIVISOR));
+        let mute = ns(MUTE_MIN).max(now.saturating_sub(series.begun) / u64::from(MUTE_DIVISOR));
+        (series.muted, series.over_at) = (true, now + mute);
         Look::Found
     }
 }
@@ -260,6 +273,6 @@ mod tests {
         for counter in 0..100_000u64 {
             assert_eq!(loops.look(source(1), &counter.to_le_bytes(), now), Look::Fine);
         }
-        assert_eq!(loops.series.len(), SERIES_MAX);
+        assert_eq!(loops.sets.len() * WAYS, SERIES_MAX);
     }
 }

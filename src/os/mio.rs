@@ -395,8 +395,8 @@ impl Os for MioOs {
         udp.recvfrom(batch, &mut self.interfaces)
     }
 
-    fn sendto(&mut self, udp: &mut Udp, transmit: &Transmit<'_>) -> io::Result<()> {
-        udp.sendto(transmit)
+    fn sendto(&mut self, udp: &mut Udp, transmits: &[Transmit<'_>]) -> io::Result<usize> {
+        udp.sendto(transmits)
     }
 
     fn bind_unix(&mut self, at: &UnixAddress, mode: u32, index: usize) -> io::Result<UnixDgram> {

@@ -272,12 +272,14 @@ impl<O: Os> Os for TraceOs<O> {
         result
     }
 
-    fn sendto(&mut self, udp: &mut O::Udp, transmit: &Transmit<'_>) -> io::Result<()> {
-        let result = self.os.sendto(udp, transmit);
-        let train = Train { len: transmit.bytes.len(), stride: transmit.stride };
-        match &result {
-            Ok(()) => tell!("sendto {} {train}", transmit.to),
-            Err(error) => tell!("sendto {} {train} {}", transmit.to, Failure(error)),
+    fn sendto(&mut self, udp: &mut O::Udp, transmits: &[Transmit<'_>]) -> io::Result<usize> {
+        let result = self.os.sendto(udp, transmits);
+        for transmit in &transmits[..*result.as_ref().unwrap_or(&1)] {
+            let train = Train { len: transmit.bytes.len(), stride: transmit.stride };
+            match &result {
+                Ok(_) => tell!("sendto {} {train}", transmit.to),
+                Err(error) => tell!("sendto {} {train} {}", transmit.to, Failure(error)),
+            }
         }
         result
     }

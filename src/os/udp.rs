@@ -1,8 +1,11 @@
-//! A UDP socket with what the system can do for it: batches (recvmmsg), coalesced datagrams in and
-//! out (UDP_GRO, UDP_SEGMENT), and the address that a datagram hit (IP_PKTINFO). All through
-//! quinn-udp, which is safe code for us. What must not be here: who is answered, and counting.
+//! A UDP socket with what the system can do for it: batches in and out (recvmmsg, sendmmsg),
+//! coalesced datagrams in and out (UDP_GRO, UDP_SEGMENT), and the address that a datagram hit
+//! (IP_PKTINFO). All through quinn-udp and rustix, which are safe code for us. What must not be
+//! here: who is answered, and counting.
 //!
 //! A socket on `[::]` carries IPv4 too; its addresses come out and go in as plain IPv4.
+
+mod together;
 
 use super::interfaces::{self, Interfaces};
 use super::{BATCH_READS, Batch, BatchHead, DATAGRAM_BYTES, Transmit};
@@ -16,9 +19,11 @@ use socket2::{Domain, InterfaceIndexOrAddress, Protocol, SockRef, Socket, Type};
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV6};
 
-/// Asked for as SO_RCVBUF; the kernel clamps it to `net.core.rmem_max`. 64 MiB is above what any
-/// distribution allows, and below the `i32` overflow of the kernel's doubling. A burst is lost for
-/// good where the buffer is small, and memory is only taken while datagrams wait.
+/// Asked for as SO_RCVBUFFORCE, which is for CAP_NET_ADMIN, else as SO_RCVBUF, which the kernel
+/// clamps to `net.core.rmem_max`. 64 MiB are some 80,000 datagrams, which are answered within a tenth
+/// of a second or two, and it is below the `i32` overflow of the kernel's doubling. A burst is lost
+/// for good where the buffer is small, and memory is only taken while datagrams wait, within what
+/// `net.ipv4.udp_mem` leaves to all sockets.
 const RECEIVE_BUFFER_BYTES: usize = 64 << 20;
 
 /// The most bytes of one segmented send: the greatest UDP payload over IPv4 (65,535 less the
@@ -73,8 +78,7 @@ impl Udp {
         if at.is_ipv6() {
             socket.set_only_v6(ipv6_only || !at.ip().is_unspecified())?;
         }
-        // More is better, less is no error.
-        let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES);
+        enlarge(&socket);
         socket.bind(&at.into())?;
         socket.set_nonblocking(true)?;
         Udp::of(socket, at, broadcast)
@@ -164,7 +168,7 @@ impl Udp {
         let mut metas = [RecvMeta::default(); READS];
         let (bufs, metas) = (&mut bufs[..batch.want], &mut metas[..batch.want]);
         let reads = self.state.recv((&self.socket).into(), bufs, metas)?;
-        for (head, meta) in batch.heads.iter_mut().zip(&metas[..reads]) {
+        for (slot, (head, meta)) in batch.heads.iter_mut().zip(&metas[..reads]).enumerate() {
             let from = plain(meta.addr);
             let (hit, to) = if self.only {
                 (Hit::Own, Some(self.bound))
@@ -172,18 +176,30 @@ impl Udp {
                 let to = meta.dst_ip.map(|ip| ip.to_canonical());
                 interfaces.what_was_hit(to, meta.interface_index, from.ip())
             };
-            *head = BatchHead { from, to, hit, len: meta.len, stride: meta.stride };
+            let at = slot * DATAGRAM_BYTES;
+            *head = BatchHead { from, to, hit, at, len: meta.len, stride: meta.stride };
         }
         batch.drained = SHORT_IS_DRAINED && reads < batch.want;
         Ok(reads)
     }
 
-    /// sendmsg(2), as few calls as the system allows. The first error ends it: what follows in
-    /// `transmit` has not been sent then.
-    pub fn sendto(&self, transmit: &Transmit<'_>) -> io::Result<()> {
+    /// sendmmsg(2) of as many as need nothing said of them but a receiver, else sendmsg(2) of the
+    /// first. How many were sent; none is an error, of the first.
+    pub(super) fn sendto(&self, transmits: &[Transmit<'_>]) -> io::Result<usize> {
+        let plain =
+            |transmit: &&Transmit<'_>| !transmit.is_train() && self.source(transmit.from).is_none();
+        match transmits.iter().take_while(plain).count() {
+            ..=1 => self.send_one(&transmits[0]).map(|()| 1),
+            count => together::send(&self.socket, &transmits[..count], |to| self.name(to)),
+        }
+    }
+
+    /// As few calls as the system allows. The first error ends it: what follows in `transmit` has
+    /// not been sent then.
+    fn send_one(&self, transmit: &Transmit<'_>) -> io::Result<()> {
         let Transmit { to, from, bytes, stride } = *transmit;
-        let (to, from) = if self.v6 { (mapped(to), from.map(mapped_ip)) } else { (to, from) };
-        if stride == 0 || stride >= bytes.len() {
+        let (to, from) = (self.name(to), self.source(from));
+        if !transmit.is_train() {
             return self.send(to, from, bytes, None);
         }
         let pieces = self.state.max_gso_segments().min(TRAIN_BYTES_MAX / stride).max(1);
@@ -201,9 +217,20 @@ impl Udp {
         Ok(())
     }
 
-    /// One sendto where nothing else is to be said: not the address that the socket is bound to,
-    /// which is the source anyway. Else one sendmsg. A broadcast or multicast address is hit but can be nobody's source; that of a
-    /// subnet only the kernel knows (EINVAL, since Linux 6 ENETUNREACH): then the kernel chooses.
+    /// How the socket calls a receiver.
+    fn name(&self, to: SocketAddr) -> SocketAddr {
+        if self.v6 { mapped(to) } else { to }
+    }
+
+    /// The source that the kernel must be told: not the address that the socket is bound to, which
+    /// is the source anyway, and no broadcast or multicast address, which is hit but can be nobody's.
+    fn source(&self, from: Option<IpAddr>) -> Option<IpAddr> {
+        let from = from.filter(|&ip| ip != self.bound && !is_group(ip.to_canonical()))?;
+        Some(if self.v6 { mapped_ip(from) } else { from })
+    }
+
+    /// One sendto where nothing else is to be said, else one sendmsg. A subnet's broadcast address
+    /// only the kernel knows (EINVAL, since Linux 6 ENETUNREACH): then it chooses the source.
     /// After an EINVAL quinn-udp segments no more on this socket, which costs speed only.
     fn send(
         &self,
@@ -212,7 +239,6 @@ impl Udp {
         bytes: &[u8],
         segment_size: Option<usize>,
     ) -> io::Result<()> {
-        let from = from.filter(|&ip| ip != self.bound && !is_group(ip.to_canonical()));
         if from.is_none() && segment_size.is_none() {
             return self.socket.send_to(bytes, to).map(drop);
         }
@@ -231,6 +257,15 @@ impl Udp {
             result => result,
         }
     }
+}
+
+/// More is better, less is no error.
+fn enlarge(socket: &Socket) {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    if sockopt::set_socket_recv_buffer_size_force(socket, RECEIVE_BUFFER_BYTES).is_ok() {
+        return;
+    }
+    let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES);
 }
 
 /// quinn-udp's options, less its path-MTU probing: QUIC wants no fragments, an echo must give back

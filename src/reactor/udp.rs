@@ -1,14 +1,16 @@
 //! Datagrams: a batch in, the handler is asked for each, a batch out. Knows neither TCP nor chat.
 //!
 //! Nothing is queued: an answer that the socket does not take at once is dropped and counted, as
-//! UDP may. A coalesced read (UDP_GRO) is split here, so that the handler sees single datagrams;
-//! answers that are the very bytes that came in leave together again (UDP_SEGMENT).
+//! UDP may. A coalesced read (UDP_GRO, or `trains`) is split here, so that the handler sees single
+//! datagrams; answers that are the very bytes that came in leave together again (UDP_SEGMENT).
+
+mod trains;
 
 use super::Reactor;
 use crate::handler::{Datagram, Handler};
-use crate::os::{BATCH_READS, Batch, BatchHead, DATAGRAM_BYTES, Os, Transmit};
+use crate::os::{BATCH_READS, BATCH_SENDS, Batch, BatchHead, Os, Transmit};
 use crate::stats::Stats;
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::ops::Range;
 
@@ -82,19 +84,19 @@ impl<O: Os> Reactor<O> {
     fn answer<H: Handler>(&mut self, index: usize, reads: usize, handler: &mut H) {
         let now = self.os.now();
         let Reactor { os, udps, batch, stats, .. } = self;
-        let Some(Batch { bytes, heads, .. }) = batch.as_deref() else { return };
+        let Some(batch) = batch.as_deref_mut() else { return };
+        let reads = trains::join(batch, reads);
+        let Batch { bytes, heads, .. } = batch;
         let udp = &mut udps[index].udp;
-        for (head, bytes) in heads[..reads].iter().zip(bytes.chunks(DATAGRAM_BYTES)) {
-            let mut send = |bytes: &[u8], stride| {
-                let transmit = Transmit { to: head.from, from: head.to, bytes, stride };
-                let sent = os.sendto(udp, &transmit);
-                count_sent(stats, &transmit, sent);
-            };
-            // Neighbours that go back as they came, not sent yet.
-            let mut echoes: Option<Range<usize>> = None;
-            let mut datagrams = 0;
+        // Echoes that are not sent yet. Their bytes lie in the batch; another answer's lie in the
+        // handler until it is asked again, and so are sent at once.
+        let mut echoes = Echoes::new();
+        for head in &heads[..reads] {
+            let bytes = &bytes[head.at..];
+            // What the last of them holds of this read: its neighbour goes with it.
+            let mut last: Option<Range<usize>> = None;
             for piece in pieces(head) {
-                datagrams += 1;
+                stats.datagrams_in += 1;
                 let datagram = Datagram {
                     socket: index,
                     from: head.from,
@@ -103,26 +105,28 @@ impl<O: Os> Reactor<O> {
                     bytes: &bytes[piece.clone()],
                 };
                 let Some(answer) = handler.datagram(datagram, now) else { continue };
-                let echo = std::ptr::eq(answer, datagram.bytes);
-                match &mut echoes {
-                    Some(run) if echo && run.end == piece.start => run.end = piece.end,
+                if !std::ptr::eq(answer, datagram.bytes) {
+                    send_all(os, udp, echoes.take(), stats);
+                    last = None;
+                    send_all(os, udp, &[back(head, answer, answer.len())], stats);
+                    continue;
+                }
+                match (&mut last, echoes.last()) {
+                    (Some(run), Some(echo)) if run.end == piece.start => {
+                        run.end = piece.end;
+                        *echo = back(head, &bytes[run.clone()], head.stride);
+                    }
                     _ => {
-                        if let Some(run) = echoes.take() {
-                            send(&bytes[run], head.stride);
+                        if echoes.count == BATCH_SENDS {
+                            send_all(os, udp, echoes.take(), stats);
                         }
-                        if echo {
-                            echoes = Some(piece);
-                        } else {
-                            send(answer, answer.len());
-                        }
+                        echoes.push(back(head, &bytes[piece.clone()], head.stride));
+                        last = Some(piece);
                     }
                 }
             }
-            if let Some(run) = echoes {
-                send(&bytes[run], head.stride);
-            }
-            stats.datagrams_in += datagrams;
         }
+        send_all(os, udp, echoes.take(), stats);
     }
 
     /// The counters, with what the kernel alone knows.
@@ -142,23 +146,65 @@ impl<O: Os> Reactor<O> {
         let Some(udp) = self.udps.get_mut(socket) else { return };
         let stride = if stride == 0 { bytes.len() } else { stride };
         let transmit = Transmit { to, from: None, bytes, stride };
-        let sent = self.os.sendto(&mut udp.udp, &transmit);
-        count_sent(&mut self.stats, &transmit, sent);
+        send_all(&mut self.os, &mut udp.udp, &[transmit], &mut self.stats);
     }
 }
 
-fn count_sent(stats: &mut Stats, transmit: &Transmit<'_>, sent: io::Result<()>) {
-    let Transmit { bytes, stride, .. } = *transmit;
-    let whole = stride == 0 || stride >= bytes.len();
-    let datagrams = if whole { 1 } else { bytes.len().div_ceil(stride) } as u64;
-    match sent {
-        Ok(()) => stats.datagrams_out += datagrams,
-        Err(error) => {
-            *match error.kind() {
-                ErrorKind::WouldBlock => &mut stats.datagrams_blocked,
-                _ => &mut stats.datagrams_failed,
-            } += datagrams;
-            log::debug!("sendto {}: {error}: dropped", transmit.to);
+/// What is gathered for one call. On the stack: for a single datagram a heap would be the dearest part.
+struct Echoes<'a> {
+    transmits: [Transmit<'a>; BATCH_SENDS],
+    count: usize,
+}
+
+impl<'a> Echoes<'a> {
+    fn new() -> Self {
+        let nobody = SocketAddr::from(([0, 0, 0, 0], 0));
+        let nothing = Transmit { to: nobody, from: None, bytes: b"", stride: 0 };
+        Echoes { transmits: [nothing; BATCH_SENDS], count: 0 }
+    }
+
+    fn push(&mut self, transmit: Transmit<'a>) {
+        self.transmits[self.count] = transmit;
+        self.count += 1;
+    }
+
+    fn last(&mut self) -> Option<&mut Transmit<'a>> {
+        self.transmits[..self.count].last_mut()
+    }
+
+    /// All of them; none is left.
+    fn take(&mut self) -> &[Transmit<'a>] {
+        &self.transmits[..std::mem::take(&mut self.count)]
+    }
+}
+
+/// An answer to who sent this, from where it hit.
+fn back<'a>(head: &BatchHead, bytes: &'a [u8], stride: usize) -> Transmit<'a> {
+    Transmit { to: head.from, from: head.to, bytes, stride }
+}
+
+/// Sends and counts; drops what is not taken at once, and goes on behind it.
+fn send_all<O: Os>(
+    os: &mut O,
+    udp: &mut O::Udp,
+    mut transmits: &[Transmit<'_>],
+    stats: &mut Stats,
+) {
+    while let Some((first, behind)) = transmits.split_first() {
+        match os.sendto(udp, transmits) {
+            Ok(sent) => {
+                let (sent, behind) = transmits.split_at(sent);
+                stats.datagrams_out += sent.iter().map(Transmit::datagrams).sum::<usize>() as u64;
+                transmits = behind;
+            }
+            Err(error) => {
+                *match error.kind() {
+                    ErrorKind::WouldBlock => &mut stats.datagrams_blocked,
+                    _ => &mut stats.datagrams_failed,
+                } += first.datagrams() as u64;
+                log::debug!("sendto {}: {error}: dropped", first.to);
+                transmits = behind;
+            }
         }
     }
 }
@@ -187,7 +233,7 @@ mod tests {
         for (len, stride, starts) in
             [(10, 4, &[0, 4, 8][..]), (8, 4, &[0, 4]), (4, 4, &[0]), (3, 4, &[0]), (0, 0, &[0])]
         {
-            let head = BatchHead { from, to: None, hit: Hit::Own, len, stride };
+            let head = BatchHead { from, to: None, hit: Hit::Own, at: 0, len, stride };
             let cut: Vec<Range<usize>> = pieces(&head).collect();
             assert_eq!(cut.iter().map(|piece| piece.start).collect::<Vec<_>>(), starts);
             assert_eq!(cut.iter().map(|piece| piece.len()).sum::<usize>(), len);

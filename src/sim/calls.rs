@@ -120,8 +120,8 @@ impl Os for SimOs {
         Ok(self.do_recvfrom(udp, batch)?)
     }
 
-    fn sendto(&mut self, udp: &mut UdpFd, transmit: &Transmit<'_>) -> io::Result<()> {
-        Ok(self.do_sendto(udp, transmit)?)
+    fn sendto(&mut self, udp: &mut UdpFd, transmits: &[Transmit<'_>]) -> io::Result<usize> {
+        Ok(self.do_sendto(udp, transmits)?)
     }
 
     fn bind_unix(&mut self, _: &UnixAddress, _mode: u32, index: usize) -> io::Result<UnixDgramFd> {

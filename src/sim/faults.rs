@@ -46,6 +46,10 @@ pub(crate) struct Faults {
     pub(crate) coalesced: u32,
     /// recvfrom: fewer reads than could be had.
     pub(crate) short_batch: u32,
+    /// sendto: fewer leave than were given, and nothing says why.
+    pub(crate) short_send: u32,
+    /// sendto: a packet filter lets a datagram not out (EPERM).
+    pub(crate) filtered: u32,
     /// console: the terminal belongs to another process group for the next few reads.
     pub(crate) busy: u32,
     /// Bytes that a connection's queue can have at most; each draws its own from 1 on.
@@ -89,6 +93,8 @@ impl Faults {
             refused: 0,
             coalesced: 0,
             short_batch: 0,
+            short_send: 0,
+            filtered: 0,
             busy: 0,
             capacity_max: 262_144,
             descriptors_max: usize::MAX,
@@ -121,6 +127,8 @@ impl Faults {
             refused: rate(&RATES),
             coalesced: rate(&RATES),
             short_batch: rate(&RATES),
+            short_send: rate(&RATES),
+            filtered: rate(&RATES),
             busy: rate(&RATES),
             capacity_max: random.pick(&CAPACITIES),
             descriptors_max: match random.below(ONE_IN) {

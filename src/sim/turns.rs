@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 const LINE_LEN_MAX: usize = 1_000;
 
-/// Lines to everybody else, and datagrams back.
+/// Lines to everybody else, and datagrams back, but for a question.
 struct Relay {
     chat: Chat,
 }
@@ -51,7 +51,7 @@ impl Handler for Relay {
     }
 
     fn datagram<'a>(&'a mut self, datagram: Datagram<'a>, _: Instant) -> Option<&'a [u8]> {
-        Some(datagram.bytes)
+        Some(if datagram.bytes == b"?" { b"!" } else { datagram.bytes })
     }
 
     fn signalled(&mut self, _: Signal, _: Instant) {}
@@ -199,4 +199,57 @@ fn a_datagram_alone_is_one_recvfrom_and_one_sendto() {
         world.turn();
         assert_eq!(world.calls([Step::RecvFrom, Step::SendTo]), [0, 0], "a short batch is drained");
     }
+}
+
+/// A sender of datagrams.
+fn sender(n: u8) -> SocketAddr {
+    SocketAddr::from(([10, 0, 0, n], 9_000))
+}
+
+#[test]
+fn datagrams_of_a_batch_are_one_sendto_whoever_sent_them() {
+    let mut world = World::new(1, Budgets::default());
+    for n in [1, 1, 1, 2, 3, 4, 5, 6, 7, 8] {
+        assert!(world.os().datagram_in(0, sender(n), None, &[n]));
+    }
+    world.turn();
+    // Of 2, 4 and 8 reads, the last of which brings 4.
+    assert_eq!(world.calls([Step::RecvFrom, Step::SendTo]), [3, 3]);
+    let sent = world.os().datagrams_out();
+    let back: Vec<_> = sent.iter().map(|sent| (sent.to, sent.bytes[0])).collect();
+    assert_eq!(back, [1, 1, 1, 2, 3, 4, 5, 6, 7, 8].map(|n| (sender(n), n)));
+}
+
+#[test]
+fn an_answer_that_is_no_echo_keeps_its_place_among_those_that_are() {
+    let mut world = World::new(1, Budgets::default());
+    for bytes in ["a", "b", "?", "c", "?", "?", "d"] {
+        assert!(world.os().datagram_in(0, sender(1), None, bytes.as_bytes()));
+    }
+    world.turn();
+    let sent = world.os().datagrams_out();
+    let back: Vec<_> = sent.iter().map(|sent| sent.bytes.as_slice()).collect();
+    assert_eq!(back, [&b"a"[..], b"b", b"!", b"c", b"!", b"!", b"d"]);
+}
+
+#[test]
+fn behind_an_answer_that_is_not_taken_the_others_leave_and_each_is_counted() {
+    let mut world = World::new(1, Budgets::default());
+    let (mut sent, mut refused) = (0, 0);
+    for _ in 0..50 {
+        let faults = world.os().faults_mut();
+        (faults.short_send, faults.filtered, faults.pressure) = (300, 200, 20);
+        let came: Vec<u8> = (1..=20).collect();
+        for &n in &came {
+            assert!(world.os().datagram_in(0, sender(n), None, &[n]));
+        }
+        world.turn();
+        let back: Vec<u8> = world.os().datagrams_out().iter().map(|sent| sent.bytes[0]).collect();
+        assert!(back.is_sorted_by(|a, b| a < b), "in order, and none twice: {back:?}");
+        sent += back.len() as u64;
+        refused += (came.len() - back.len()) as u64;
+    }
+    let stats = world.reactor.stats();
+    assert_eq!((stats.datagrams_out, stats.datagrams_dropped()), (sent, refused));
+    assert!(stats.datagrams_blocked > 0 && stats.datagrams_failed > 0 && sent > 0);
 }

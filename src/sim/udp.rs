@@ -6,7 +6,7 @@
 use super::kernel::{ALL, SimOs, UdpFd, What};
 use super::trace::Step;
 use crate::handler::Hit;
-use crate::os::{Batch, BatchHead, DATAGRAM_BYTES, Hints, Source, Transmit};
+use crate::os::{BATCH_SENDS, Batch, BatchHead, DATAGRAM_BYTES, Hints, Source, Transmit};
 use rustix::io::Errno;
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -99,7 +99,7 @@ impl UdpSocket {
             Some(IpAddr::V4(Ipv4Addr::BROADCAST)) => (Hit::Broadcast, None),
             to => (Hit::Own, to),
         };
-        Some(BatchHead { from: first.from, to, hit, len, stride })
+        Some(BatchHead { from: first.from, to, hit, at: 0, len, stride })
     }
 }
 
@@ -171,7 +171,7 @@ impl SimOs {
             let Some(read) = self.udps[index].read(into, coalesced) else {
                 break;
             };
-            *head = read;
+            *head = BatchHead { at: reads * DATAGRAM_BYTES, ..read };
             reads += 1;
         }
         let empty = !self.udps[index].readable();
@@ -179,18 +179,46 @@ impl SimOs {
         Ok(reads)
     }
 
-    pub(super) fn do_sendto(&mut self, udp: &UdpFd, transmit: &Transmit<'_>) -> Result<(), Errno> {
+    /// Sends from the first on; only the first one's error is told, and what keeps a later one ends
+    /// the call in silence.
+    pub(super) fn do_sendto(
+        &mut self,
+        udp: &UdpFd,
+        transmits: &[Transmit<'_>],
+    ) -> Result<usize, Errno> {
         let socket = self.udp(udp, Step::SendTo);
+        assert!((1..=BATCH_SENDS).contains(&transmits.len()), "sendto of {}", transmits.len());
+        let mut sent = 0;
+        let mut refused = None;
+        for transmit in transmits {
+            if sent > 0 && self.random.chance(self.faults.short_send) {
+                break;
+            }
+            refused = match () {
+                () if self.press(udp.0.number) => Some(Errno::AGAIN),
+                () if self.random.chance(self.faults.filtered) => Some(Errno::PERM),
+                () => None,
+            };
+            if refused.is_some() {
+                break;
+            }
+            self.send_out(socket, transmit);
+            sent += 1;
+        }
+        let result = match refused {
+            Some(errno) if sent == 0 => Err(errno),
+            _ => Ok(sent),
+        };
+        self.trace.note(Step::SendTo, udp.0.number, result);
+        result
+    }
+
+    fn send_out(&mut self, socket: usize, transmit: &Transmit<'_>) {
         let Transmit { to, from, bytes, stride } = *transmit;
         assert!(bytes.len() <= DATAGRAM_MAX, "sendto of {} bytes: EMSGSIZE", bytes.len());
         assert!(stride > 0 || bytes.is_empty(), "a stride of 0 cuts nothing");
         let segments = bytes.len().div_ceil(stride.max(1));
         assert!(segments <= SEGMENTS_MAX, "sendto of {segments} segments: EINVAL");
-        if self.press(udp.0.number) {
-            self.trace.note(Step::SendTo, udp.0.number, Err(Errno::AGAIN));
-            return Err(Errno::AGAIN);
-        }
-        self.trace.note(Step::SendTo, udp.0.number, Ok(segments.max(1)));
         self.trace.bytes(bytes);
         if bytes.is_empty() {
             self.outbox.push(Sent { socket, from, to, bytes: Vec::new() });
@@ -198,7 +226,6 @@ impl SimOs {
         let pieces = bytes.chunks(stride.max(1));
         let sent = pieces.map(|piece| Sent { socket, from, to, bytes: piece.to_vec() });
         self.outbox.extend(sent);
-        Ok(())
     }
 
     // ---- the outside ----

@@ -90,8 +90,12 @@ impl Os for Rote {
         }
         Ok(3)
     }
-    fn sendto(&mut self, (): &mut (), _: &Transmit<'_>) -> io::Result<()> {
-        Ok(())
+    fn sendto(&mut self, (): &mut (), transmits: &[Transmit<'_>]) -> io::Result<usize> {
+        let blocks = transmits.iter().position(|transmit| transmit.bytes == b"blocks");
+        match blocks {
+            Some(0) => Err(ErrorKind::WouldBlock.into()),
+            sent => Ok(sent.unwrap_or(transmits.len())),
+        }
     }
     fn signal(&mut self) -> Option<Caught> {
         None
@@ -186,7 +190,9 @@ fn datagrams_are_counted_where_one_call_carries_several() {
         os.recvfrom(&mut (), &mut Batch::new()).unwrap();
         let bytes = [0; 25];
         let answer = Transmit { to: somebody(), from: None, bytes: &bytes, stride: 10 };
-        os.sendto(&mut (), &answer).unwrap();
+        let blocks = Transmit { bytes: b"blocks", ..answer };
+        assert_eq!(os.sendto(&mut (), &[answer, blocks, answer]).unwrap(), 1);
+        os.sendto(&mut (), &[blocks, answer]).unwrap_err();
     });
     let expected = [
         "bind udp 127.0.0.1:5000",
@@ -194,6 +200,7 @@ fn datagrams_are_counted_where_one_call_carries_several() {
         "recvfrom 127.0.0.1:5000 0 bytes",
         "recvfrom 127.0.0.1:5000 25 bytes in 3 datagrams",
         "sendto 127.0.0.1:5000 25 bytes in 3 datagrams",
+        "sendto 127.0.0.1:5000 6 bytes would block",
     ];
     assert_eq!(lines, expected);
 }

@@ -55,7 +55,7 @@ fn echoes(udp: &Udp, client: &StdSocket, ip: &str, bytes: &[u8]) {
     assert_eq!(head.from, client.local_addr().unwrap());
     assert_eq!(head.to, Some(place.ip()));
     let answer = Transmit { to: head.from, from: head.to, bytes: &came, stride: head.stride };
-    udp.sendto(&answer).unwrap();
+    udp.sendto(&[answer]).unwrap();
     let mut into = vec![0; DATAGRAM_BYTES];
     let (len, from) = client.recv_from(&mut into).unwrap();
     assert_eq!((&into[..len], from), (bytes, place));
@@ -105,7 +105,7 @@ fn a_train_arrives_coalesced_and_is_cut_by_its_stride() {
         let sender = bind(if ip.contains(':') { "[::1]:0" } else { "127.0.0.1:0" });
         let bytes: Vec<u8> = (0..1_050).map(|i| (i / 100) as u8).collect();
         let train = Transmit { to: at(&udp, ip), from: None, bytes: &bytes, stride: 100 };
-        sender.sendto(&train).unwrap();
+        sender.sendto(&[train]).unwrap();
         let came = datagrams(&udp, 11);
         assert_eq!(came[0].0.to, Some(ip.parse().unwrap()));
         assert!(came[0].0.stride < came[0].0.len, "UDP_GRO is on");
@@ -119,8 +119,62 @@ fn a_train_longer_than_the_system_takes_is_cut_into_several() {
     let (udp, sender) = (bind("127.0.0.1:0"), bind("127.0.0.1:0"));
     let bytes = vec![9; 130_000];
     let to = udp.address().unwrap();
-    sender.sendto(&Transmit { to, from: None, bytes: &bytes, stride: 1_000 }).unwrap();
+    sender.sendto(&[Transmit { to, from: None, bytes: &bytes, stride: 1_000 }]).unwrap();
     assert!(datagrams(&udp, 130).iter().all(|(_, piece)| piece.len() == 1_000));
+}
+
+/// Each to a receiver of its own, by families, and in the middle one that the kernel refuses
+/// (EMSGSIZE): the calls go on behind it.
+#[test]
+fn several_leave_in_one_call_up_to_the_first_that_cannot() {
+    for (ip, receivers) in
+        [("127.0.0.1", ["127.0.0.1:0"; 3]), ("::", ["[::1]:0", "127.0.0.1:0", "[::1]:0"])]
+    {
+        let Ok(udp) = Udp::bind(SocketAddr::new(ip.parse().unwrap(), 0), false, false) else {
+            continue;
+        };
+        let clients = receivers.map(client);
+        let too_long = vec![0; 65_536];
+        let transmit = |client: &StdSocket, bytes| {
+            let to = client.local_addr().unwrap();
+            Transmit { to, from: None, bytes, stride: 65_536 }
+        };
+        let transmits = [
+            transmit(&clients[0], &b"first"[..]),
+            transmit(&clients[1], b""),
+            transmit(&clients[1], &too_long),
+            transmit(&clients[2], b"last"),
+        ];
+        let mut rest = &transmits[..];
+        let mut refused = Vec::new();
+        while !rest.is_empty() {
+            let sent = udp.sendto(rest).unwrap_or_else(|error| {
+                refused.push((transmits.len() - rest.len(), error.raw_os_error()));
+                1
+            });
+            assert_eq!(sent, if cfg!(target_os = "linux") && rest.len() == 4 { 2 } else { 1 });
+            rest = &rest[sent..];
+        }
+        assert_eq!(refused, [(2, Some(Errno::MSGSIZE.raw_os_error()))]);
+        for (client, bytes) in clients.iter().zip([&b"first"[..], b"", b"last"]) {
+            let mut into = [0; 8];
+            assert_eq!(client.recv(&mut into).unwrap(), bytes.len());
+            assert_eq!(&into[..bytes.len()], bytes);
+        }
+    }
+}
+
+/// The kernel doubles what it is given.
+#[test]
+fn the_receive_buffer_is_as_large_as_the_system_allows() {
+    let given = sockopt::socket_recv_buffer_size(&bind("127.0.0.1:0").socket).unwrap();
+    let asked = Socket::new(Domain::IPV4, Type::DGRAM, None).unwrap();
+    asked.set_recv_buffer_size(RECEIVE_BUFFER_BYTES).unwrap();
+    let forced = cfg!(target_os = "linux")
+        && nix::sys::socket::setsockopt(&asked, options::RcvBufForce, &RECEIVE_BUFFER_BYTES)
+            .is_ok();
+    assert_eq!(given, asked.recv_buffer_size().unwrap());
+    assert!(!forced || given >= RECEIVE_BUFFER_BYTES);
 }
 
 #[test]
@@ -151,7 +205,7 @@ fn a_broadcast_address_is_not_taken_for_a_source() {
     let to = client.local_addr().unwrap();
     for from in ["127.255.255.255", "255.255.255.255", "224.0.0.1"] {
         let from = Some(from.parse().unwrap());
-        udp.sendto(&Transmit { to, from, bytes: b"hello", stride: 5 }).unwrap();
+        udp.sendto(&[Transmit { to, from, bytes: b"hello", stride: 5 }]).unwrap();
         assert_eq!(client.recv_from(&mut [0; 8]).unwrap(), (5, at(&udp, "127.0.0.1")));
     }
 }
@@ -160,7 +214,7 @@ fn a_broadcast_address_is_not_taken_for_a_source() {
 fn a_closed_port_does_not_spoil_the_socket() {
     let (udp, client) = (bind("127.0.0.1:0"), client("127.0.0.1:0"));
     let closed = StdSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    udp.sendto(&Transmit { to: closed, from: None, bytes: b"x", stride: 1 }).unwrap();
+    udp.sendto(&[Transmit { to: closed, from: None, bytes: b"x", stride: 1 }]).unwrap();
     echoes(&udp, &client, "127.0.0.1", b"hello");
 }
 
@@ -171,7 +225,7 @@ fn an_icmp_error_is_not_told_to_a_socket_that_is_not_connected() {
     let closed = StdSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     client.send_to(b"before", at(&udp, "127.0.0.1")).unwrap();
     // On loopback the answer to this is there when the call returns.
-    udp.sendto(&Transmit { to: closed, from: None, bytes: b"x", stride: 1 }).unwrap();
+    udp.sendto(&[Transmit { to: closed, from: None, bytes: b"x", stride: 1 }]).unwrap();
     client.send_to(b"behind", at(&udp, "127.0.0.1")).unwrap();
     let (mut batch, mut interfaces) = (Batch::new(), Interfaces::default());
     if cfg!(target_os = "linux") {

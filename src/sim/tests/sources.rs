@@ -84,14 +84,14 @@ fn a_send_is_cut_into_datagrams_and_may_block() {
     let mut os = quiet();
     let mut udp = bound(&mut os);
     let transmit = Transmit { to: sender(7), from: None, bytes: b"abcde", stride: 2 };
-    os.sendto(&mut udp, &transmit).unwrap();
-    os.sendto(&mut udp, &Transmit { bytes: b"", stride: 0, ..transmit }).unwrap();
+    let empty = Transmit { bytes: b"", stride: 0, ..transmit };
+    assert_eq!(os.sendto(&mut udp, &[transmit, empty]).unwrap(), 2);
     let sent = os.datagrams_out();
     let bytes: Vec<_> = sent.iter().map(|sent| sent.bytes.as_slice()).collect();
     assert_eq!(bytes, [&b"ab"[..], b"cd", b"e", b""]);
     assert_eq!((sent[0].socket, sent[0].to, sent[0].from), (0, sender(7), None));
     os.faults_mut().pressure = 1_000;
-    assert_eq!(os.sendto(&mut udp, &transmit).unwrap_err().kind(), ErrorKind::WouldBlock);
+    assert_eq!(os.sendto(&mut udp, &[transmit]).unwrap_err().kind(), ErrorKind::WouldBlock);
     assert_eq!(os.datagrams_out(), []);
     assert_eq!(poll(&mut os), [event(Source::Udp(0), WRITABLE)]);
 }
