@@ -345,9 +345,14 @@ impl Chat {
 
     /// A notice about a member, which a crowd is spared.
     fn notice_of(&mut self, room: RoomIndex, notice: Arguments<'_>) {
-        if self.rooms.get_mut(room).members.len() <= NOTICE_PEERS_MAX {
+        if self.tells_of(room) {
             self.notice(room, notice);
         }
+    }
+
+    /// Whether a room hears of its members' comings and goings.
+    fn tells_of(&self, room: RoomIndex) -> bool {
+        self.is_chat() && self.rooms.get(room).members.len() <= NOTICE_PEERS_MAX
     }
 
     /// A peer goes: it is owed what was said until now and hears nothing more; the others are told.
@@ -367,7 +372,6 @@ impl Chat {
     }
 
     fn take_out(&mut self, peer: PeerId, until: (u64, u32), reason: Option<&str>) {
-        let name = self.name_of(peer);
         let Some(state) = self.get_mut(peer) else { return };
         let outbox = state.outbox.get_or_insert_default();
         outbox.until = Some(outbox.until.map_or(until, |before| before.min(until)));
@@ -376,14 +380,16 @@ impl Chat {
         if place == NOT_A_MEMBER {
             return;
         }
-        self.names.give_back(peer);
         self.unseat(room, place);
-        if self.console != Some(peer) {
+        // A name is put together for those alone who hear it.
+        if self.console != Some(peer) && self.tells_of(room) {
+            let name = self.name_of(peer);
             match reason {
-                Some(reason) => self.notice_of(room, format_args!("{name} left: {reason}")),
-                None => self.notice_of(room, format_args!("{name} left")),
+                Some(reason) => self.notice(room, format_args!("{name} left: {reason}")),
+                None => self.notice(room, format_args!("{name} left")),
             }
         }
+        self.names.give_back(peer);
     }
 
     /// Frees a place among a room's members.
@@ -404,7 +410,9 @@ impl Chat {
         self.settle_spoke();
         self.spoke.remove(&peer);
         if self.get(peer).is_some() {
-            self.leave(peer, None);
+            if self.is_here(peer) {
+                self.leave(peer, None);
+            }
             if let Some(state) = self.peers[peer.slot as usize].take() {
                 self.buffered -= state.outbox.map_or(0, |outbox| outbox.bytes.len());
                 self.rooms.release(state.room);

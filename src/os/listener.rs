@@ -47,20 +47,19 @@ impl Listener {
         }
     }
 
-    /// accept(2), and what is to be set on what it brings. TCP's options come from the listener, but
-    /// for TCP_NODELAY; a Unix socket's do not, so `send_buffer` is set where it is not 0.
+    /// accept(2), and what is to be set on what it brings. TCP's options come from the listener
+    /// (`MioOs::prepare_tcp`); a Unix socket's do not, so `send_buffer` is set where it is not 0.
     pub(super) fn accept(&mut self, send_buffer: usize) -> io::Result<(Stream, Remote)> {
-        // Some systems refuse options on a socket that was reset meanwhile (EINVAL on macOS), which
-        // is this connection's trouble and not the listener's.
-        let lost = |_| io::Error::from(ErrorKind::ConnectionAborted);
         match self {
             Listener::Tcp(listener) => {
                 let (socket, from) = uninterrupted(|| listener.accept())?;
-                socket.set_nodelay(true).map_err(lost)?;
                 Ok((Stream::Tcp(socket), Remote::Ip(plain(from))))
             }
             Listener::Unix { socket: listener, .. } => {
                 let (socket, _) = uninterrupted(|| listener.accept())?;
+                // Some systems refuse options on a socket whose peer is gone, which is this
+                // connection's trouble and not the listener's.
+                let lost = |_| io::Error::from(ErrorKind::ConnectionAborted);
                 if send_buffer > 0 {
                     SockRef::from(&socket).set_send_buffer_size(send_buffer).map_err(lost)?;
                 }

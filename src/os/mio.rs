@@ -146,6 +146,7 @@ impl MioOs {
         if self.settings.send_buffer > 0 {
             listener.set_send_buffer_size(self.settings.send_buffer)?;
         }
+        listener.set_tcp_nodelay(true)?;
         self.notice_dead_peers(SockRef::from(listener))
     }
 

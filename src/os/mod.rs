@@ -274,7 +274,7 @@ pub trait Os {
     /// where it is still its own; so it is where the listener is dropped.
     fn close_listener(&mut self, listener: Self::Listener);
 
-    /// accept, setsockopt (TCP_NODELAY), register as `peer`; of a Unix socket getsockopt
+    /// accept, register as `peer`; TCP's options come from the listener; of a Unix socket getsockopt
     /// (SO_PEERCRED). Errors: accept(2); the loop sorts them. An error after the accept itself closes the socket.
     fn accept(
         &mut self,

@@ -105,15 +105,19 @@ impl<O: Os> Reactor<O> {
             Phase::Flushing(ending) => Some(ending.why),
             _ => None,
         };
+        // The close itself sends the FIN of who has nothing more to say: a call less for each peer
+        // that leaves.
+        if let Some(why) = finishing
+            && (conn.input == Input::Ended || conn.console)
+        {
+            return self.doom(peer, why);
+        }
         let ends = conn.output == Output::Ending || finishing.is_some();
         if ends && conn.output != Output::Ended {
             conn.output = Output::Ended;
             os.shutdown(&mut conn.stream);
         }
-        let Some(why) = finishing else { return };
-        if conn.input == Input::Ended || conn.console {
-            self.doom(peer, why);
-        } else {
+        if let Some(why) = finishing {
             let deadline = os.now() + Duration::from_millis(DRAIN_MS_MAX);
             let ending = Ending { why, deadline, dropped: 0 };
             self.enter(peer, Phase::Draining(ending));

@@ -61,10 +61,11 @@ impl<O: Os> Reactor<O> {
         self.kept_bytes + handler.buffered() > self.buffers_total
     }
 
-    /// The end of the sweep phase, when the closed have given back theirs: where it is still too
-    /// much, one more goes.
+    /// The end of the sweep phase, when all that are to be closed have given back theirs: where it
+    /// is still too much, one more goes.
     pub(super) fn relieve<H: Handler>(&mut self, handler: &H) {
-        if self.is_over_total(handler)
+        if self.doomed.is_empty()
+            && self.is_over_total(handler)
             && let Some(peer) = self.costliest(handler.buffered())
         {
             self.doom(peer, CloseReason::Buffers);

@@ -81,8 +81,12 @@ impl<L> Listener<L> {
 }
 
 impl<O: Os> Reactor<O> {
-    /// The accept phase.
+    /// The accept phase. Who goes comes before who comes: however many are refused, they hold no
+    /// more descriptors than a turn accepts and closes.
     pub(super) fn accept<H: Handler>(&mut self, handler: &mut H, now: Instant) -> io::Result<()> {
+        if self.doomed.len() > self.budgets.closes {
+            return Ok(());
+        }
         for index in 0..self.listeners.len() {
             self.listeners[index].unpause(now);
             for _ in 0..self.budgets.accepts {

@@ -94,8 +94,8 @@ pub struct Reactor<O: Os> {
     visiting: Option<PeerId>,
     /// The flush stopped for want of budget: the handler may have more dirty peers.
     flush_unfinished: bool,
-    /// Phase `Doomed`, closed by the next sweep.
-    doomed: Vec<PeerId>,
+    /// Phase `Doomed`, closed by the next sweeps.
+    doomed: VecDeque<PeerId>,
     /// Dials that failed at once, without a socket: told in the next sweep.
     failed_dials: Vec<(PeerId, CloseReason)>,
     console: Option<PeerId>,
@@ -145,7 +145,7 @@ impl<O: Os> Reactor<O> {
             writable: VecDeque::new(),
             visiting: None,
             flush_unfinished: false,
-            doomed: Vec::new(),
+            doomed: VecDeque::new(),
             failed_dials: Vec::new(),
             console: None,
             console_retry: None,
@@ -417,7 +417,8 @@ impl<O: Os> Reactor<O> {
             self.stats.closed += 1;
             handler.closed(peer, why, now);
         }
-        for peer in std::mem::take(&mut self.doomed) {
+        for _ in 0..self.budgets.closes {
+            let Some(peer) = self.doomed.pop_front() else { break };
             let conn = self.conns.remove(peer.slot as usize);
             let &Phase::Doomed(why) = conn.phase() else { unreachable!("doomed is never undone") };
             self.os.close(conn.stream);
@@ -441,7 +442,7 @@ impl<O: Os> Reactor<O> {
             && !matches!(conn.phase(), Phase::Doomed(_))
         {
             self.enter(peer, Phase::Doomed(why));
-            self.doomed.push(peer);
+            self.doomed.push_back(peer);
         }
     }
 

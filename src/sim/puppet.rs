@@ -256,6 +256,21 @@ fn while_a_crowd_connects_a_ready_peer_is_read_in_the_turn_in_which_it_is_ready(
 }
 
 #[test]
+fn when_a_crowd_leaves_at_once_a_turn_closes_no_more_than_its_budget() {
+    let mut stage = Stage::with(Budgets { closes: 8, ..Budgets::default() });
+    let peers = stage.peers(40);
+    for peer in &peers {
+        stage.os().remote_reset(*peer);
+    }
+    for turn in 0..6 {
+        stage.turns(1);
+        // Read in the first turn, closed from the same one on.
+        assert_eq!(stage.os().calls_this_turn(Step::Close), if turn < 5 { 8 } else { 0 });
+    }
+    assert_eq!(stage.reactor.connections(), 0);
+}
+
+#[test]
 fn in_a_storm_of_datagrams_a_ready_peer_is_read_in_the_turn_in_which_it_is_ready() {
     let mut stage = Stage::new();
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
@@ -279,7 +294,7 @@ fn in_a_storm_of_datagrams_a_ready_peer_is_read_in_the_turn_in_which_it_is_ready
 /// One in two is lost; nobody behind it waits for that, and nothing pauses.
 #[test]
 fn a_connection_that_is_lost_at_accept_holds_up_nobody() {
-    let mut stage = Stage::new();
+    let mut stage = Stage::with(Budgets { accepts: 20, ..Budgets::default() });
     stage.os().faults_mut().aborted = 500;
     let dialed = (0..20).filter(|_| stage.os().dial_in(0).is_some()).count();
     stage.turns(1);

@@ -32,7 +32,6 @@ fn a_chat_is_told_call_by_call() {
         "send #0 21 bytes",    // stdout
         "poll 1 event",
         "recv #2 end of input",
-        "shutdown #2",
         "close #2",
         "console #0",
     ] {

@@ -263,7 +263,7 @@ impl Gate {
         self.sources.peers() + self.refused
     }
 
-    /// The most that there may be of them, but for those that are closed in the turn they come in.
+    /// The most that there may be of them, but for those that are closed as soon as they come.
     pub(crate) fn connections_max(&self) -> usize {
         self.crowd.peers_max.saturating_add(REFUSED_MAX)
     }

@@ -18,6 +18,9 @@ impl World {
             else {
                 return Err(format!("{peer} is closed: {why}; it is the console"));
             };
+            if client.thrown {
+                continue; // looked at when it was doomed; it waits for its close
+            }
             let idle = now.saturating_duration_since(client.read_at);
             // Who holds a room up must take more than a byte now and then.
             let pause = self.options.rules.slow == Slow::Pause;
@@ -70,6 +73,7 @@ impl World {
             (Step::Recv, budgets.reads),
             (Step::Send, budgets.sends),
             (Step::Accept, budgets.accepts + 1),
+            (Step::Close, budgets.closes),
         ] {
             let calls = os.calls_this_turn(step);
             if calls > most as u64 {

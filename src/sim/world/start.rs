@@ -36,6 +36,7 @@ impl World {
             scratch_bytes: random.pick(&[1, 7, 64, 1_024]),
             datagram_reads: 8,
             actions: random.range(1..=8),
+            closes: random.range(1..=4),
             sends: if small { random.range(1..=3) } else { 64 },
             visits: if small { random.range(1..=4) } else { 64 },
         };
