@@ -238,6 +238,21 @@ fn a_flooder_is_told_once_held_and_read_again_when_it_may_speak() {
 }
 
 #[test]
+fn of_a_read_full_of_lines_each_turn_takes_some_and_the_next_goes_on() {
+    let mut chatter = Chatter::new();
+    let lines: Vec<u8> = (0..2_500).flat_map(|number| format!("{number}\n").into_bytes()).collect();
+    let mut rest = &lines[..];
+    for first in [1_024, 2_048] {
+        rest = chatter.offer(0, rest);
+        assert!(rest.starts_with(format!("{first}\n").as_bytes()));
+        assert_eq!(chatter.wishes(0), [Action::Resume(PEER)]);
+    }
+    assert_eq!(chatter.offer(0, rest), b"");
+    assert_eq!(chatter.wishes(0), []);
+    assert_eq!(chatter.server.chat.counts.said, 2_500);
+}
+
+#[test]
 fn who_floods_for_a_minute_is_closed_with_a_word() {
     let mut chatter = Chatter::with(flooded);
     let lines = b"x\n".repeat(20_000);
