@@ -5,10 +5,11 @@ use super::rooms::RoomIndex;
 use super::{Chat, Said, line_len_limit};
 use crate::count::Count;
 use crate::handler::PeerId;
+use std::cmp::Reverse;
 use std::time::Instant;
 
-/// Talkers that are counted for `/top`, so that who spoke once costs no more than who never did. The
-/// half that said least is forgotten where they are more: who talks most of all is not among them.
+/// Talkers that are counted for `/top`, so that who spoke once costs no more than who never did.
+/// Where they are more, the half of them that said most is remembered.
 const TALKERS_MAX: usize = 1_024;
 
 impl Chat {
@@ -102,9 +103,10 @@ impl Chat {
         }
         *self.spoke.entry(peer).or_default() += said;
         if self.spoke.len() > TALKERS_MAX {
-            let mut counts: Vec<u64> = self.spoke.values().copied().collect();
-            let (_, &mut median, _) = counts.select_nth_unstable(TALKERS_MAX / 2);
-            self.spoke.retain(|_, said| *said > median);
+            let mut talkers: Vec<(PeerId, u64)> =
+                std::mem::take(&mut self.spoke).into_iter().collect();
+            talkers.select_nth_unstable_by_key(TALKERS_MAX / 2, |&(_, said)| Reverse(said));
+            self.spoke = talkers.into_iter().take(TALKERS_MAX / 2).collect();
         }
     }
 

@@ -115,6 +115,13 @@ pub const BATCH_READS: usize = 32;
 /// send, and eight have saved nearly all of that; headers that stay unused cost time too.
 pub const BATCH_SENDS: usize = 8;
 
+/// Datagrams of one train, at most: UDP_MAX_SEGMENTS, udp(7).
+pub const TRAIN_DATAGRAMS_MAX: usize = 64;
+
+/// The most bytes of a train: the greatest UDP payload over IPv4 (65,535 less the headers of 20 and
+/// 8), which the whole of it must fit, udp(7).
+pub const TRAIN_BYTES_MAX: usize = 65_507;
+
 /// Bytes that one read of datagrams may fill: 65,535 is the longest UDP length there is (RFC 768),
 /// so that no datagram is ever truncated. The 1,600 more are an odd number of cache lines: with a
 /// power of two between them, the fronts of all reads would share one set of the cache.
@@ -130,6 +137,8 @@ pub struct Batch {
     /// Nothing is left behind what was read: an event tells of what comes. False where the system
     /// does not say so: ask again.
     pub drained: bool,
+    /// The socket sends several datagrams to one receiver in one call.
+    pub sends_trains: bool,
     /// What each read brought; the first `reads` of them, as `recvfrom` returned.
     pub heads: [BatchHead; BATCH_READS],
 }
@@ -161,6 +170,7 @@ impl Batch {
             bytes: vec![0; BATCH_READS * DATAGRAM_BYTES].into_boxed_slice(),
             want: BATCH_READS,
             drained: false,
+            sends_trains: false,
             heads: [head; BATCH_READS],
         }
     }

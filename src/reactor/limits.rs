@@ -23,9 +23,10 @@ pub const BUFFERS_TOTAL: usize = 256 * 1024 * 1024;
 pub struct Limits {
     /// A connection that takes no byte for so long while something is pending is closed.
     pub stall_timeout: Duration,
-    /// Bytes of kept input and of the handler's private outboxes together. Past it the turn reads
-    /// nobody else, and one connection a turn is closed: it is exceeded by one read at most, and by
-    /// what the handler sets aside while one turn's bytes are sent.
+    /// Bytes of kept input and of the handler's private outboxes together. Past it nobody else is
+    /// read until those who were closed have given back theirs; where that is not enough, one more
+    /// goes, and so on. It is exceeded by one read at most, and by what the handler sets aside while
+    /// one turn's bytes are sent.
     pub buffers_total: usize,
 }
 
@@ -59,6 +60,12 @@ impl<O: Os> Reactor<O> {
     /// All buffers together hold more than they may.
     pub(super) fn is_over_total<H: Handler>(&self, handler: &H) -> bool {
         self.kept_bytes + handler.buffered() > self.buffers_total
+    }
+
+    /// Memory is short, and who was closed has not given back its part yet: until then nobody comes in
+    /// and nobody is read, or those who are refused meanwhile would keep the sweep busy for ever.
+    pub(super) fn waits_for_room<H: Handler>(&self, handler: &H) -> bool {
+        !self.doomed.is_empty() && self.is_over_total(handler)
     }
 
     /// The end of the sweep phase, when all that are to be closed have given back theirs: where it

@@ -84,7 +84,7 @@ impl<O: Os> Reactor<O> {
     /// The accept phase. Who goes comes before who comes: however many are refused, they hold no
     /// more descriptors than a turn accepts and closes.
     pub(super) fn accept<H: Handler>(&mut self, handler: &mut H, now: Instant) -> io::Result<()> {
-        if self.doomed.len() > self.budgets.closes {
+        if self.doomed.len() > self.budgets.closes || self.waits_for_room(handler) {
             return Ok(());
         }
         for index in 0..self.listeners.len() {

@@ -25,8 +25,8 @@ impl<O: Os> Reactor<O> {
         self.read_datagrams(handler);
         self.read_unix_datagrams(handler);
         for _ in 0..self.budgets.reads.min(self.readable.len()) {
-            if !self.doomed.is_empty() && self.is_over_total(handler) {
-                break; // first they give back what they hold
+            if self.waits_for_room(handler) {
+                break;
             }
             let Some((peer, waited)) = self.readable.pop(self.stats.turns) else { break };
             let Some(conn) = self.conn(peer) else { continue };

@@ -62,7 +62,8 @@ impl<O: Os> Reactor<O> {
                 self.finish(peer, CloseReason::Stopping, deadline.unwrap_or(now + FOR_EVER));
             }
         }
-        if overdue {
+        let all_doomed = self.doomed.len() == self.conns.len();
+        if overdue && !all_doomed {
             self.peers().into_iter().for_each(|peer| self.cut(peer));
         }
     }

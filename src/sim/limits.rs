@@ -28,11 +28,16 @@ struct Keeper {
     dirty: VecDeque<PeerId>,
     actions: VecDeque<Action>,
     closed: Vec<(PeerId, CloseReason, Instant)>,
+    /// Closes whoever comes.
+    refuses: bool,
 }
 
 impl Handler for Keeper {
     fn opened(&mut self, peer: PeerId, _: Origin, _: Instant) {
         self.opened.push(peer);
+        if self.refuses {
+            self.actions.push_back(Action::Close(peer, CloseReason::Done));
+        }
     }
 
     fn received(&mut self, _: PeerId, _: &[u8], _: usize, _: Instant) -> Taken {
@@ -208,6 +213,28 @@ fn past_the_total_who_is_blocked_for_longest_goes_where_outboxes_hold_most() {
     world.keeper.outboxes = 600;
     world.run_for(STALL_TIMEOUT / 4);
     assert_eq!(world.closed(), [(first, CloseReason::Buffers)]);
+}
+
+/// Each turn brings more of them than a turn closes, so that there is always somebody to be closed.
+#[test]
+fn a_storm_of_refused_connects_does_not_keep_the_costliest_from_being_closed() {
+    let mut world = World::new(1, 1_000);
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    for _ in 0..2 {
+        world.reactor.listen(&any.into(), OWNER_ALONE).expect("no listen fault exists");
+    }
+    let blocked = world.owe(0, usize::MAX);
+    world.keeper.refuses = true;
+    for turn in 0..40 {
+        for dial in 0..24 {
+            world.reactor.os_mut().dial_in(dial % 3);
+        }
+        world.turn();
+        if turn == 10 {
+            world.keeper.outboxes = 2_000;
+        }
+    }
+    assert!(world.closed().contains(&(blocked, CloseReason::Buffers)));
 }
 
 /// A bound that nothing can restore must not keep the others from being read.

@@ -270,6 +270,36 @@ fn when_a_crowd_leaves_at_once_a_turn_closes_no_more_than_its_budget() {
     assert_eq!(stage.reactor.connections(), 0);
 }
 
+/// Who goes comes first, and no event tells when that is done.
+#[test]
+fn who_comes_while_a_crowd_leaves_is_accepted_as_soon_as_the_crowd_is_closed() {
+    let mut stage = Stage::with(Budgets { closes: 8, ..Budgets::default() });
+    let peers = stage.peers(40);
+    for peer in &peers {
+        stage.os().remote_reset(*peer);
+    }
+    stage.turns(1);
+    stage.os().dial_in(0).expect("the backlog is empty");
+    stage.turns(3);
+    assert_eq!(stage.reactor.stats().accepted, 40, "32, 24 and 16 were still to be closed");
+    stage.turns(1);
+    assert_eq!(stage.reactor.stats().accepted, 41);
+}
+
+#[test]
+fn a_stop_whose_time_is_up_closes_a_budget_of_connections_a_turn_to_the_last() {
+    let mut stage = Stage::with(Budgets { closes: 8, ..Budgets::default() });
+    stage.peers(40);
+    stage.puppet.actions.push_back(Action::Stop { within: Some(Duration::ZERO) });
+    let mut turns = 1;
+    while stage.reactor.turn(&mut stage.puppet).expect("nothing breaks the loop here") {
+        turns += 1;
+        assert!(turns < 10, "it goes on for ever");
+    }
+    assert_eq!((stage.reactor.connections(), stage.puppet.closed.len()), (0, 40));
+    assert!(turns >= 5, "{turns} turns close no more than their budgets");
+}
+
 #[test]
 fn in_a_storm_of_datagrams_a_ready_peer_is_read_in_the_turn_in_which_it_is_ready() {
     let mut stage = Stage::new();

@@ -176,6 +176,7 @@ impl SimOs {
         }
         let empty = !self.udps[index].readable();
         batch.drained = tells && empty && reads < batch.want;
+        batch.sends_trains = coalesced; // what coalesces does both or none
         Ok(reads)
     }
 
