@@ -7,8 +7,8 @@
 //! sent first. The same core relays for `--protocol lines` and `raw`, which have one room, no names
 //! and no notices: nothing may be put into a stream there.
 //!
-//! Who is where is in this file, who stands aside in `aside`, what is owed in `delivery`, what peers
-//! ask for in `talk`, what the operator does in `office`.
+//! Who is where is in this file, who stands aside in `aside`, what is said in `saying`, what is owed
+//! in `delivery`, what peers ask for in `talk`, what the operator does in `office`.
 
 mod aside;
 pub mod cursor;
@@ -21,6 +21,7 @@ mod register;
 mod ring;
 mod room;
 mod rooms;
+mod saying;
 mod talk;
 pub mod words;
 
@@ -30,7 +31,6 @@ pub use room::Slow;
 use crate::count::Count;
 use crate::handler::{Action, CloseReason, PeerId};
 use crate::histogram::Histogram;
-use crate::visible::visible_into;
 use crate::wire::Protocol;
 use peer::{NOT_A_MEMBER, Peer};
 use register::Register;
@@ -228,82 +228,6 @@ impl Chat {
             (state.cursor, state.room, state.place, state.fresh) = (cursor, to, place, fresh);
         }
         self.rooms.release(from);
-    }
-
-    /// A message: a line's text in chat, a line with its ending in lines, what one recv brought in
-    /// raw. Everybody else in the room is owed it.
-    #[inline]
-    pub fn say(&mut self, peer: PeerId, message: &[u8], now: Instant) -> Said {
-        let Some(state) = self.get(peer).filter(|state| state.is_member()) else {
-            return Said::Yes;
-        };
-        let (room, muted) = (state.room, state.muted);
-        if muted && state.answers() >= ANSWERS_BYTES_MAX {
-            return Said::Hold;
-        }
-        if muted {
-            self.tell(peer, format_args!("you are muted"));
-            return Said::Yes;
-        }
-        self.say_in(room, peer, message, now)
-    }
-
-    /// The same in a room of which the speaker need not be a member.
-    fn say_in(&mut self, room: RoomIndex, peer: PeerId, message: &[u8], now: Instant) -> Said {
-        if !self.is_chat() {
-            return self.take_in(room, peer, message, now);
-        }
-        let mut draft = std::mem::take(&mut self.draft);
-        draft.clear();
-        draft.push(b'<');
-        self.push_name(&mut draft, peer);
-        draft.extend_from_slice(b"> ");
-        let prefix = draft.len();
-        visible_into(message, &mut draft);
-        let said = if draft.len() - prefix > self.rules.line_len_max {
-            Said::TooLong
-        } else {
-            draft.push(b'\n');
-            self.take_in(room, peer, &draft, now)
-        };
-        self.draft = draft;
-        said
-    }
-
-    /// A message as everybody else gets it.
-    #[inline]
-    fn take_in(&mut self, index: RoomIndex, peer: PeerId, message: &[u8], now: Instant) -> Said {
-        let operator = self.is_operator(peer);
-        let Chat { rooms, peers, counts, .. } = self;
-        let room = rooms.queue(index);
-        if !room.say(peer.serial, message, operator, now) {
-            return Said::Hold;
-        }
-        counts.said += 1;
-        if let Some(Some(state)) = peers.get_mut(peer.slot as usize)
-            && state.room == index
-        {
-            state.cursor.own_appended(&room.log);
-        }
-        self.note_spoke(peer);
-        Said::Yes
-    }
-
-    /// True where this peer must not be read now; it is then resumed by an action.
-    pub fn holds(&mut self, peer: PeerId) -> bool {
-        let Chat { peers, rooms, .. } = self;
-        let Some(Some(state)) = peers.get_mut(peer.slot as usize) else { return false };
-        let room = rooms.get_mut(state.room);
-        // Who stands aside says nothing there, and is not to wait for who does.
-        if room.is_full() && state.is_member() {
-            room.hold(peer);
-            return true;
-        }
-        let full = state.answers() >= ANSWERS_BYTES_MAX;
-        if let Some(outbox) = &mut state.outbox {
-            outbox.holds |= full;
-        }
-        full
     }
 
     /// A notice to one peer alone: chat only, but the operator is told in every protocol.
