@@ -40,8 +40,12 @@ pub struct TooLong;
 pub struct Lines<'a, 'r> {
     bytes: &'a [u8],
     consumed: usize,
+    /// `consumed` before the last line.
+    last: usize,
     searched: usize,
     len_max: usize,
+    /// A line was too long.
+    too_long: bool,
     /// Where the lines behind a refused one are wanted.
     refused: Option<&'r mut Refused>,
 }
@@ -66,7 +70,15 @@ impl<'a> Lines<'a, '_> {
     /// behind one that is too long.
     pub fn new(bytes: &'a [u8], seen: usize, len_max: usize) -> Self {
         debug_assert!(memchr::memchr(b'\n', &bytes[..seen]).is_none(), "a seen LF");
-        Lines { bytes, consumed: 0, searched: seen, len_max, refused: None }
+        Lines {
+            bytes,
+            consumed: 0,
+            last: 0,
+            searched: seen,
+            len_max,
+            too_long: false,
+            refused: None,
+        }
     }
 }
 
@@ -78,7 +90,15 @@ impl<'a, 'r> Lines<'a, 'r> {
         len_max: usize,
         refused: &'r mut Refused,
     ) -> Self {
-        let mut lines = Lines { bytes, consumed: 0, searched: seen, len_max, refused: None };
+        let mut lines = Lines {
+            bytes,
+            consumed: 0,
+            last: 0,
+            searched: seen,
+            len_max,
+            too_long: false,
+            refused: None,
+        };
         if refused.within {
             let end = lines.search();
             refused.within = end.is_none();
@@ -93,11 +113,20 @@ impl<'a, 'r> Lines<'a, 'r> {
         self.consumed
     }
 
-    /// Takes the last line back: it will be offered again.
-    pub fn put_back(&mut self, line: &[u8]) {
-        debug_assert!(self.consumed >= line.len(), "only what was taken can be put back");
-        self.consumed -= line.len();
-        self.searched = self.consumed;
+    /// A line was too long.
+    pub fn is_too_long(&self) -> bool {
+        self.too_long
+    }
+
+    /// Every byte was looked at: no further line has ended.
+    pub fn are_over(&self) -> bool {
+        self.searched == self.bytes.len()
+    }
+
+    /// Takes the last line back, the one that was handed out last: it will be offered again.
+    pub fn put_back(&mut self) {
+        self.consumed = self.last;
+        self.searched = self.last;
     }
 
     /// The offset behind the next LF.
@@ -127,9 +156,11 @@ impl<'a> Iterator for Lines<'a, '_> {
                 refused.within = end.is_none();
                 self.consumed = self.searched;
             }
+            self.too_long = true;
             return Some(Err(TooLong));
         }
-        self.consumed = end?;
+        let end = end?;
+        self.last = std::mem::replace(&mut self.consumed, end);
         Some(Ok(line))
     }
 }
@@ -260,8 +291,8 @@ mod tests {
     fn a_line_put_back_comes_again() {
         let mut lines = Lines::new(b"a\nb\n", 0, 9);
         lines.next();
-        let b = lines.next().unwrap().unwrap();
-        lines.put_back(b);
+        lines.next();
+        lines.put_back();
         assert_eq!(lines.consumed(), 2);
         assert_eq!(lines.next(), Some(Ok(&b"b\n"[..])));
     }

@@ -73,12 +73,13 @@ impl Cursor {
         self.at >= until
     }
 
-    /// To be called after the peer's own message was appended.
-    pub fn own_appended(&mut self, log: &BroadcastLog) {
-        if self.at + 1 == log.end() {
+    /// To be called after so many messages of the peer's own were appended, with none of others
+    /// between them.
+    pub fn own_appended(&mut self, log: &BroadcastLog, messages: u64) {
+        if self.at + messages == log.end() {
             *self = Cursor::at_end(log);
         } else {
-            self.own_ahead += 1;
+            self.own_ahead += messages as u32;
         }
     }
 
@@ -283,7 +284,7 @@ mod tests {
             let text = format!("{}\n", "x".repeat(1 + number % 3)).into_bytes();
             log.append(author, &[&text]);
             if author == ME {
-                mine.own_appended(&log);
+                mine.own_appended(&log, 1);
             }
             texts.push(text);
         }
@@ -335,7 +336,7 @@ mod tests {
         for _ in 0..3 {
             log.append(OTHER, &[&half]);
             log.append(ME, &[b"mine"]);
-            cursor.own_appended(&log);
+            cursor.own_appended(&log, 1);
         }
         assert!(!says_all(&log, cursor), "more bytes than one send is given");
     }

@@ -100,6 +100,13 @@ pub enum Said {
     TooLong,
 }
 
+impl Said {
+    /// Of one message after the other until one is not taken in: what became of that one.
+    pub fn of(mut messages: impl Iterator<Item = Said>) -> Said {
+        messages.find(|&said| said != Said::Yes).unwrap_or(Said::Yes)
+    }
+}
+
 /// All peers of a server and what they say to each other.
 pub struct Chat {
     rules: Rules,

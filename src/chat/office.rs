@@ -86,13 +86,13 @@ impl Chat {
         lines
     }
 
-    /// One more message of this peer's, for `/top`.
-    pub(super) fn note_spoke(&mut self, peer: PeerId) {
+    /// So many more messages of this peer's, for `/top`.
+    pub(super) fn note_spoke(&mut self, peer: PeerId, messages: u64) {
         if self.speaking.0 != peer {
             self.settle_spoke();
             self.speaking.0 = peer;
         }
-        self.speaking.1 += 1;
+        self.speaking.1 += messages;
     }
 
     /// Puts the last speaker's share to the others'.

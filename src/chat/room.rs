@@ -122,22 +122,28 @@ impl Room {
         self.held.push(peer);
     }
 
-    /// Takes in what somebody said. False where the room is full: hold the talker and say it again.
+    /// Takes in what somebody said, message by message. False where the room is full: hold the talker
+    /// and say the last one that was asked for again.
     #[inline]
-    pub(super) fn say(
+    pub(super) fn say<'m>(
         &mut self,
         author: u64,
-        message: &[u8],
+        mut messages: impl Iterator<Item = &'m [u8]>,
         operator: bool,
         now: Instant,
     ) -> bool {
         self.log.set_clock(now);
-        let size = message.len() + ENTRY_BYTES;
-        let crowded = self.intake > 0 && self.intake + size > self.size_max / INTAKE_DIVISOR;
         let reserve = match self.slow {
             Slow::Pause if !operator => self.size_max / RESERVE_DIVISOR,
             _ => 0,
         };
+        messages.all(|message| self.take(author, message, reserve, now))
+    }
+
+    #[inline]
+    fn take(&mut self, author: u64, message: &[u8], reserve: usize, now: Instant) -> bool {
+        let size = message.len() + ENTRY_BYTES;
+        let crowded = self.intake > 0 && self.intake + size > self.size_max / INTAKE_DIVISOR;
         if crowded || !self.append(author, message, size, reserve) {
             self.full = true;
             self.floor_wanted |= self.floor_stale;
@@ -275,7 +281,7 @@ mod tests {
     }
 
     fn say(room: &mut Room, message: &[u8]) -> bool {
-        room.say(7, message, false, Instant::now())
+        room.say(7, std::iter::once(message), false, Instant::now())
     }
 
     #[test]

@@ -5,6 +5,7 @@ use super::rooms::RoomIndex;
 use super::{Chat, Said};
 use crate::handler::PeerId;
 use crate::visible::visible_into;
+use std::iter;
 use std::time::Instant;
 
 impl Chat {
@@ -12,21 +13,41 @@ impl Chat {
     /// raw. Everybody else in the room is owed it.
     #[inline]
     pub fn say(&mut self, peer: PeerId, message: &[u8], now: Instant) -> Said {
-        let Some(state) = self.get(peer).filter(|state| state.is_member()) else {
-            return Said::Yes;
-        };
-        let (room, muted) = (state.room, state.muted);
-        if muted && state.answers() >= ANSWERS_BYTES_MAX {
-            return Said::Hold;
-        }
-        if muted {
-            self.tell(peer, format_args!("you are muted"));
-            return Said::Yes;
-        }
-        self.say_in(room, peer, message, now)
+        self.say_all(peer, iter::once(message), now)
     }
 
-    /// The same in a room of which the speaker need not be a member.
+    /// Messages that came together. What is the same for all of them is looked up once. Where not
+    /// all are taken in, the last that was asked of `messages` is the one that was not.
+    #[inline]
+    pub fn say_all<'m>(
+        &mut self,
+        peer: PeerId,
+        messages: impl Iterator<Item = &'m [u8]>,
+        now: Instant,
+    ) -> Said {
+        let Some(state) = self.get(peer).filter(|state| state.is_member()) else {
+            messages.for_each(drop);
+            return Said::Yes;
+        };
+        let room = state.room;
+        if state.muted {
+            return Said::of(messages.map(|_| self.say_muted(peer)));
+        }
+        if self.is_chat() {
+            return Said::of(messages.map(|message| self.say_in(room, peer, message, now)));
+        }
+        self.take_in(room, peer, messages, now)
+    }
+
+    fn say_muted(&mut self, peer: PeerId) -> Said {
+        if self.get(peer).is_some_and(|state| state.answers() >= ANSWERS_BYTES_MAX) {
+            return Said::Hold;
+        }
+        self.tell(peer, format_args!("you are muted"));
+        Said::Yes
+    }
+
+    /// A message in a room of which the speaker need not be a member.
     pub(super) fn say_in(
         &mut self,
         room: RoomIndex,
@@ -35,7 +56,7 @@ impl Chat {
         now: Instant,
     ) -> Said {
         if !self.is_chat() {
-            return self.take_in(room, peer, message, now);
+            return self.take_in(room, peer, iter::once(message), now);
         }
         let mut draft = std::mem::take(&mut self.draft);
         draft.clear();
@@ -48,29 +69,35 @@ impl Chat {
             Said::TooLong
         } else {
             draft.push(b'\n');
-            self.take_in(room, peer, &draft, now)
+            self.take_in(room, peer, iter::once(&draft[..]), now)
         };
         self.draft = draft;
         said
     }
 
-    /// A message as everybody else gets it.
+    /// Messages as everybody else gets them.
     #[inline]
-    fn take_in(&mut self, index: RoomIndex, peer: PeerId, message: &[u8], now: Instant) -> Said {
+    fn take_in<'m>(
+        &mut self,
+        index: RoomIndex,
+        peer: PeerId,
+        messages: impl Iterator<Item = &'m [u8]>,
+        now: Instant,
+    ) -> Said {
         let operator = self.is_operator(peer);
         let Chat { rooms, peers, counts, .. } = self;
         let room = rooms.queue(index);
-        if !room.say(peer.serial, message, operator, now) {
-            return Said::Hold;
-        }
-        counts.said += 1;
+        let before = room.log.end();
+        let said = room.say(peer.serial, messages, operator, now);
+        let taken = room.log.end() - before;
+        counts.said += taken;
         if let Some(Some(state)) = peers.get_mut(peer.slot as usize)
             && state.room == index
         {
-            state.cursor.own_appended(&room.log);
+            state.cursor.own_appended(&room.log, taken);
         }
-        self.note_spoke(peer);
-        Said::Yes
+        self.note_spoke(peer, taken);
+        if said { Said::Yes } else { Said::Hold }
     }
 
     /// True where this peer must not be read now; it is then resumed by an action.

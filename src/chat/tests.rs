@@ -416,10 +416,33 @@ fn lag_is_the_oldest_message_of_a_send_and_no_history() {
 fn of_ten_thousand_who_spoke_once_few_are_remembered_and_who_talks_is() {
     let mut chat = chat_of(Protocol::Lines, 10_000);
     for serial in 1..=10_000 {
-        chat.note_spoke(peer(serial));
-        chat.note_spoke(peer(7_000));
+        chat.note_spoke(peer(serial), 1);
+        chat.note_spoke(peer(7_000), 1);
     }
     assert!(chat.spoke.len() <= 1_024, "{} are remembered", chat.spoke.len());
     let top = chat.top(1, Instant::now());
     assert_eq!(top, ["guest7000 #7000 said 10001 messages since the start"]);
+}
+
+#[test]
+fn of_messages_that_came_together_a_full_room_takes_the_first_and_says_which_it_did_not() {
+    let rules = Rules { log_bytes: 4_096, ..rules(Protocol::Lines) };
+    let mut chat = chat_with(rules, 2);
+    let (talker, reader) = (peer(1), peer(2));
+    let lines: Vec<String> = (0..40).map(|number| format!("{number:063}\n")).collect();
+    let mut left = lines.iter();
+    let mut asked = 0;
+    let together = left.by_ref().map(|line| line.as_bytes()).inspect(|_| asked += 1);
+    assert_eq!(chat.say_all(talker, together, Instant::now()), Said::Hold);
+    // A quarter of the log, and a line costs 64 bytes and its entry.
+    let taken = 1_024 / (64 + log::ENTRY_BYTES);
+    assert_eq!((asked, chat.counts.said), (taken + 1, taken as u64));
+    assert_eq!(take_all(&mut chat, reader, 4_096), lines[..taken].concat());
+    assert_eq!(take_all(&mut chat, talker, 4_096), "", "nobody hears itself");
+    sweep(&mut chat);
+    let rest = lines[taken..][..taken].iter().map(|line| line.as_bytes());
+    assert_eq!(chat.say_all(talker, rest, Instant::now()), Said::Yes);
+    assert_eq!(take_all(&mut chat, reader, 4_096), lines[taken..][..taken].concat());
+    let talkers = chat.top(9, Instant::now()).join("\n");
+    assert!(talkers.contains(&format!("said {} messages", 2 * taken)), "{talkers}");
 }

@@ -77,7 +77,7 @@ impl Server {
             match line {
                 Ok(line) => {
                     if !self.hear_word(peer, line, now) {
-                        lines.put_back(line);
+                        lines.put_back();
                         hold = self.chat.holds(peer);
                         break;
                     }

@@ -172,34 +172,28 @@ impl Server {
     fn receive_lines(&mut self, peer: PeerId, bytes: &[u8], seen: usize, now: Instant) -> Taken {
         let mut lines = Lines::new(bytes, seen, self.chat.line_len_max());
         let limited = self.is_limited(peer);
-        for _ in 0..LINES_A_TURN_MAX {
-            let Some(line) = lines.next() else {
-                let consumed = lines.consumed();
-                let unfinished = consumed < bytes.len();
-                self.bounds.clocks.note_line(peer, unfinished, consumed > 0, now);
-                return Taken { consumed, hold: false };
-            };
-            let said = match line {
-                Ok(line) => self.say_if_allowed(peer, line, limited, now),
-                Err(wire::TooLong) => Said::TooLong,
-            };
-            match (said, line) {
-                (Said::Hold, Ok(line)) => {
-                    lines.put_back(line);
-                    self.bounds.clocks.note_line(peer, false, false, now);
-                    let hold = self.holds(peer, now);
-                    return Taken { consumed: lines.consumed(), hold };
-                }
-                (Said::TooLong, _) => {
-                    self.refuse_too_long(peer);
-                    return Taken { consumed: bytes.len(), hold: false };
-                }
-                _ => {}
-            }
+        let whole = lines.by_ref().map_while(Result::ok).take(LINES_A_TURN_MAX);
+        let said = match self.protocol {
+            Protocol::Lines if !limited => self.chat.say_all(peer, whole, now),
+            _ => Said::of(whole.map(|line| self.say_if_allowed(peer, line, limited, now))),
+        };
+        if said == Said::Hold {
+            lines.put_back();
+            self.bounds.clocks.note_line(peer, false, false, now);
+            return Taken { consumed: lines.consumed(), hold: self.holds(peer, now) };
         }
-        self.bounds.clocks.note_line(peer, false, false, now);
-        self.actions.push_back(Action::Resume(peer));
-        Taken { consumed: lines.consumed(), hold: true }
+        if said == Said::TooLong || lines.is_too_long() {
+            self.refuse_too_long(peer);
+            return Taken { consumed: bytes.len(), hold: false };
+        }
+        let consumed = lines.consumed();
+        let more = !lines.are_over();
+        let unfinished = !more && consumed < bytes.len();
+        self.bounds.clocks.note_line(peer, unfinished, consumed > 0, now);
+        if more {
+            self.actions.push_back(Action::Resume(peer));
+        }
+        Taken { consumed, hold: more }
     }
 
     /// Bytes of a peer that is inside.
