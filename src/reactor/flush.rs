@@ -96,10 +96,19 @@ impl<O: Os> Reactor<O> {
         Visit::Over
     }
 
-    /// Nothing is pending for this peer: its end may go on.
+    /// Nothing is pending for this peer: its end may go on, if there is one.
+    #[inline(always)]
     fn flushed(&mut self, peer: PeerId) {
-        let Reactor { os, conns, stalls, timers, .. } = self;
+        let Reactor { conns, stalls, timers, .. } = self;
         stalls.clear(peer, timers);
+        let conn = &conns[peer.slot as usize];
+        if conn.output != Output::Open || !matches!(conn.phase(), Phase::Open) {
+            self.go_on_ending(peer);
+        }
+    }
+
+    fn go_on_ending(&mut self, peer: PeerId) {
+        let Reactor { os, conns, .. } = self;
         let conn = &mut conns[peer.slot as usize];
         let finishing = match conn.phase() {
             Phase::Flushing(ending) => Some(ending.why),

@@ -61,7 +61,11 @@ impl Stalls {
     }
 
     /// Nothing is pending, or it is somebody else's deadline now: stops the clock.
+    #[inline(always)]
     pub(super) fn clear(&mut self, peer: PeerId, timers: &mut Timers<PeerId>) {
+        if self.blocked.is_empty() {
+            return; // after most sends, so it is asked for first
+        }
         if let Some(Stall { armed: Some(at), .. }) = self.blocked.remove(&peer) {
             timers.disarm(at, peer);
         }
