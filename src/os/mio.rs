@@ -347,6 +347,7 @@ impl Os for MioOs {
         stream.reads_in_pieces()
     }
 
+    #[inline]
     fn send(&mut self, stream: &mut Stream, runs: &[IoSlice<'_>]) -> io::Result<usize> {
         stream.send(runs)
     }

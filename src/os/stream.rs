@@ -4,8 +4,11 @@
 use super::stdio::{Output, Stdio};
 use mio::net::{TcpStream, UnixStream};
 use mio::{Interest, Registry, Token};
+use rustix::io::retry_on_intr;
+use rustix::net::{self, SendFlags};
 use std::io::{self, IoSlice, Read, Write};
 use std::net::Shutdown;
+use std::os::fd::AsFd;
 
 /// One connection. Small, because the slab holds ten thousand of them; the console, of which there
 /// is one, stands in a box.
@@ -55,6 +58,7 @@ impl Stream {
 
     /// One send: send(2) of a single run, which costs the kernel less than a list of one, or
     /// writev(2).
+    #[inline]
     pub fn send(&mut self, runs: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
             Stream::Tcp(socket) => write(socket, runs),
@@ -93,11 +97,15 @@ impl Stream {
     }
 }
 
-fn write(socket: &mut impl Write, runs: &[IoSlice<'_>]) -> io::Result<usize> {
-    uninterrupted(|| match runs {
-        [run] => socket.write(run),
-        runs => socket.write_vectored(runs),
-    })
+/// What follows a system call runs from cold caches. So the call is made here, without libc's and
+/// the standard library's frames to return through. A closed peer is an error and no signal: Rust
+/// programs ignore SIGPIPE.
+#[inline]
+fn write(socket: &mut (impl Write + AsFd), runs: &[IoSlice<'_>]) -> io::Result<usize> {
+    match runs {
+        [run] => Ok(retry_on_intr(|| net::send(&*socket, run, SendFlags::empty()))?),
+        runs => uninterrupted(|| socket.write_vectored(runs)),
+    }
 }
 
 /// Repeats a call that a signal interrupted: it cannot spin, each round needs a new signal.

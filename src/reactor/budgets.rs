@@ -31,6 +31,9 @@ pub struct Budgets {
     /// datagram or a new line in every half millisecond. A turn costs no more than a third of a
     /// send, and the lines that come in meanwhile go out together.
     pub sends: usize,
+    /// Sends that one look at the clock is for. A look is 1 % of a send. Each is timed by itself here;
+    /// with 8 a moment may be some 50 µs early.
+    pub sends_a_look: usize,
     /// Peers looked at in search of one to send to. A blocked one costs no send and a look of up to
     /// 1 µs.
     pub visits: usize,
@@ -47,6 +50,7 @@ impl Default for Budgets {
             actions: 1_024,
             closes: 16,
             sends: 64,
+            sends_a_look: 1,
             visits: 1_024,
         }
     }

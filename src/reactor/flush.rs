@@ -9,7 +9,7 @@ use super::{DRAIN_MS_MAX, Reactor};
 use crate::handler::{Call, CloseReason, Handler, PeerId, Slices};
 use crate::os::Os;
 use std::io::ErrorKind;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How a visit ended.
 enum Visit {
@@ -19,9 +19,24 @@ enum Visit {
     OutOfBudget,
 }
 
+/// What is left of a turn's sends, and when one was last timed.
+struct Left {
+    sends: usize,
+    looked: Option<Instant>,
+}
+
+impl Left {
+    fn now(&mut self, sends_a_look: usize, os: &mut impl Os) -> Instant {
+        match self.looked {
+            Some(looked) if !self.sends.is_multiple_of(sends_a_look) => looked,
+            _ => *self.looked.insert(os.now()),
+        }
+    }
+}
+
 impl<O: Os> Reactor<O> {
     pub(super) fn flush<H: Handler>(&mut self, handler: &mut H) {
-        let mut sends = self.budgets.sends;
+        let mut left = Left { sends: self.budgets.sends, looked: None };
         self.flush_unfinished = true;
         for _ in 0..self.budgets.visits {
             let next = self.visiting.take().or_else(|| self.writable.pop_front());
@@ -29,7 +44,7 @@ impl<O: Os> Reactor<O> {
                 self.flush_unfinished = false;
                 break;
             };
-            if let Visit::OutOfBudget = self.visit(peer, &mut sends, handler) {
+            if let Visit::OutOfBudget = self.visit(peer, &mut left, handler) {
                 self.visiting = Some(peer);
                 break;
             }
@@ -37,8 +52,8 @@ impl<O: Os> Reactor<O> {
         self.raise();
     }
 
-    fn visit<H: Handler>(&mut self, peer: PeerId, sends: &mut usize, handler: &mut H) -> Visit {
-        let Reactor { os, conns, stats, stalls, timers, .. } = self;
+    fn visit<H: Handler>(&mut self, peer: PeerId, left: &mut Left, handler: &mut H) -> Visit {
+        let Reactor { os, conns, stats, stalls, timers, budgets, .. } = self;
         let Some(conn) = conns.get_mut(peer.slot as usize) else { return Visit::Over };
         let may_write = matches!(conn.phase(), Phase::Open | Phase::Flushing(_));
         if conn.serial != peer.serial || !may_write {
@@ -59,17 +74,17 @@ impl<O: Os> Reactor<O> {
                 self.flushed(peer);
                 return Visit::Over;
             }
-            if *sends == 0 {
+            if left.sends == 0 {
                 return Visit::OutOfBudget;
             }
-            *sends -= 1;
+            left.sends -= 1;
             stats.sends += 1;
             match os.send(&mut conn.stream, slices.runs()) {
                 Ok(n) => {
                     stats.bytes_out += n as u64;
                     conn.writable = n == offered;
                     stats.sends_blocked += u64::from(n < offered);
-                    let now = os.now();
+                    let now = left.now(budgets.sends_a_look, os);
                     handler.sent(peer, n, now);
                     if all && n == offered {
                         self.flushed(peer);

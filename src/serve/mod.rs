@@ -49,6 +49,9 @@ use std::time::Duration;
 /// 4 MiB on a loopback, and the log's own megabyte decides nothing.
 pub const SEND_BUFFER: usize = 64 * 1024;
 
+/// Sends that one look at the clock is for: how long a line waited is counted to within 50 µs.
+const SENDS_A_LOOK: usize = 8;
+
 /// The least that all buffers together may be given: one peer in the middle of the longest line.
 pub fn buffers_least(line_len_max: usize) -> usize {
     2 * (line_len_max + Budgets::default().scratch_bytes)
@@ -219,7 +222,8 @@ pub fn run<O: Os>(mut os: O, options: &Options, log: &LogQueue) -> Result<(), Er
     let mut server = Server::new(options);
     server.shows_log(log);
     server.read_files(&mut os).map_err(Error::File)?;
-    let mut reactor = Reactor::new(os, log.clone());
+    let budgets = Budgets { sends_a_look: SENDS_A_LOOK, ..Budgets::default() };
+    let mut reactor = Reactor::with_budgets(os, log.clone(), budgets);
     let &Options { rules: Rules { stall_timeout, .. }, buffers_total, .. } = options;
     reactor.set_limits(Limits { stall_timeout, buffers_total });
     reactor.pace_by(options.spin, options.gather);

@@ -178,6 +178,20 @@ fn a_read_that_fills_the_buffer_is_followed_by_one_in_the_next_turn() {
 }
 
 #[test]
+fn the_clock_is_looked_at_for_each_send_or_for_as_many_as_a_look_is_for() {
+    let looks = |sends_a_look| {
+        let mut world = World::new(20, Budgets { sends_a_look, ..Budgets::default() });
+        world.say(0, b"hello\n");
+        world.turn();
+        let [sends, looks] = world.calls([Step::Send, Step::Now]);
+        assert_eq!(sends, 19);
+        looks
+    };
+    // 64 sends a turn: looks before the 63rd, 56th and 48th that are left.
+    assert_eq!(looks(1) - looks(8), 19 - 3);
+}
+
+#[test]
 fn an_end_is_looked_for_once_more_because_a_hint_told_of_it() {
     let mut world = World::new(2, Budgets::default());
     let leaver = world.peers[0];
