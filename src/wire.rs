@@ -70,6 +70,12 @@ impl<'a> Lines<'a, '_> {
     /// behind one that is too long.
     pub fn new(bytes: &'a [u8], seen: usize, len_max: usize) -> Self {
         debug_assert!(memchr::memchr(b'\n', &bytes[..seen]).is_none(), "a seen LF");
+        Lines::begin(bytes, seen, len_max)
+    }
+}
+
+impl<'a, 'r> Lines<'a, 'r> {
+    fn begin(bytes: &'a [u8], seen: usize, len_max: usize) -> Self {
         Lines {
             bytes,
             consumed: 0,
@@ -80,9 +86,7 @@ impl<'a> Lines<'a, '_> {
             refused: None,
         }
     }
-}
 
-impl<'a, 'r> Lines<'a, 'r> {
     /// The same where a line that is too long is dropped whole, told once, and followed by others.
     pub fn skipping(
         bytes: &'a [u8],
@@ -90,15 +94,7 @@ impl<'a, 'r> Lines<'a, 'r> {
         len_max: usize,
         refused: &'r mut Refused,
     ) -> Self {
-        let mut lines = Lines {
-            bytes,
-            consumed: 0,
-            last: 0,
-            searched: seen,
-            len_max,
-            too_long: false,
-            refused: None,
-        };
+        let mut lines = Lines::begin(bytes, seen, len_max);
         if refused.within {
             let end = lines.search();
             refused.within = end.is_none();
