@@ -73,6 +73,10 @@ struct Options {
     /// Never sleep: epoll_wait with a zero timeout
     #[arg(long)]
     spin: bool,
+    /// Wait for datagrams in epoll_wait and not in recvfrom, as who has other work must: one call
+    /// more
+    #[arg(long, requires = "udp")]
+    poll: bool,
 }
 
 /// System calls by name, and what they achieved.
@@ -126,7 +130,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit })?;
     let options = Options::parse();
     let calls = match options.udp {
-        Some(at) => echo(at)?,
+        Some(at) => echo(at, options.poll)?,
         None => Floor::bind(options)?.run()?,
     };
     let moved = calls.waits + calls.recvs + calls.sends;
@@ -354,8 +358,8 @@ impl Floor {
     }
 }
 
-/// Two calls a datagram: recv itself waits.
-fn echo(at: SocketAddr) -> Result<Calls, Box<dyn Error>> {
+/// Two calls a datagram, for recv itself waits; three where it polls.
+fn echo(at: SocketAddr, polls: bool) -> Result<Calls, Box<dyn Error>> {
     let ended = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
         signal_hook::flag::register(signal, Arc::clone(&ended))?;
@@ -364,9 +368,26 @@ fn echo(at: SocketAddr) -> Result<Calls, Box<dyn Error>> {
     sockopt::set_socket_recv_buffer_size(&socket, UDP_BUFFER_BYTES)?;
     socket.set_read_timeout(Some(UDP_LOOK))?;
     eprintln!("listening udp {} floor", socket.local_addr()?);
+    let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+    if polls {
+        // A socket that is not watched costs the kernel less.
+        epoll::add(&epoll, &socket, EventData::new_u64(0), EventFlags::IN)?;
+    }
+    let mut events = Vec::with_capacity(1);
+    let look = UDP_LOOK.try_into()?;
     let mut datagram = vec![0; 65_536];
     let mut calls = Calls::default();
     while !ended.load(Ordering::Relaxed) {
+        if polls {
+            calls.waits += 1;
+            match epoll::wait(&epoll, spare_capacity(&mut events), Some(&look)) {
+                Err(Errno::INTR) | Ok(_) => {}
+                Err(error) => return Err(error.into()),
+            }
+            if events.drain(..).next().is_none() {
+                continue;
+            }
+        }
         calls.recvs += 1;
         match recvfrom(socket.as_fd(), &mut datagram[..], RecvFlags::empty()) {
             Ok((n, _, Some(from))) => {

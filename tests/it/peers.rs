@@ -39,8 +39,8 @@ fn run(args: &[&str], python: &str) -> Option<Output> {
 
 #[test]
 fn the_runner_measures_the_floor_and_ours_and_prints_tables() {
-    let only =
-        "floor,reactor,reactor-chat,floor-spin,reactor-spin,reactor-gather,floor-udp,reactor-udp";
+    let only = "floor,reactor,reactor-chat,floor-spin,reactor-spin,reactor-gather,floor-udp,\
+                floor-udp-poll,reactor-udp";
     let Some(output) = run(&["--quick", "--no-build", "--only", only], "python3") else { return };
     let [out, err] = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
     assert!(output.status.success(), "{err}{out}");
@@ -48,7 +48,7 @@ fn the_runner_measures_the_floor_and_ours_and_prints_tables() {
         let rows = out.lines().filter(|line| line.starts_with(&format!("| {server} | ")));
         assert_eq!(rows.count(), 4, "{server}: a row in each table over TCP:\n{out}");
     }
-    for server in ["floor-udp", "reactor-udp"] {
+    for server in ["floor-udp", "floor-udp-poll", "reactor-udp"] {
         let rows = out.lines().filter(|line| line.starts_with(&format!("| {server} | ")));
         assert_eq!(rows.count(), 3, "{server}: a row in each table over UDP:\n{out}");
     }
