@@ -219,6 +219,11 @@ impl<S> Conn<S> {
         }
     }
 
+    /// False where all that had come was taken in, but for a line without its end.
+    pub(super) fn may_have_more(&self) -> bool {
+        matches!(self.phase(), Phase::Open) && (self.held || self.wants_read())
+    }
+
     pub(super) fn hold(&mut self) {
         self.held = true;
         if let Some(kept) = self.kept_mut() {

@@ -374,7 +374,7 @@ impl<O: Os> Reactor<O> {
                     let outcome = self.os.notify(&notice);
                     handler.notified(notice, outcome, now);
                 }
-                Action::Stop { within } => self.stop(within.map(|within| now + within)),
+                Action::Stop { within } => self.stop(within, now),
             }
         }
         self.act_on_stop(now);

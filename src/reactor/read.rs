@@ -108,9 +108,12 @@ impl<O: Os> Reactor<O> {
 
     /// One recv into the scratch buffer; keeps the readiness bits.
     fn recv(&mut self, peer: PeerId) -> Received {
-        let Reactor { os, conns, scratch, stats, .. } = self;
+        let Reactor { os, conns, scratch, stats, stopping, .. } = self;
         let conn = &mut conns[peer.slot as usize];
         stats.recvs += 1;
+        if let Some(stop) = stopping {
+            stop.note_recv(peer);
+        }
         match os.recv(&mut conn.stream, scratch) {
             Ok(0) => {
                 conn.readable = false;

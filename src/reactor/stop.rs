@@ -1,36 +1,82 @@
 //! Stopping: no more accepts, what has arrived is read, everybody is finished, what is left is cut.
 
 use super::Reactor;
+use super::conn::Phase;
 use super::listener::Listener;
-use crate::handler::{CloseReason, FOR_EVER};
+use crate::handler::{CloseReason, FOR_EVER, PeerId};
 use crate::os::Os;
-use std::time::Instant;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
-/// Turns that a stop goes on reading what had arrived. Who sends without end must not hold the
-/// stop up; 64 turns read 4 MiB of one peer.
+/// Turns in which a stop goes on reading what comes meanwhile, datagrams too: a moment, for they may
+/// come without end.
 const STOP_TURNS_MAX: u32 = 64;
+
+/// Reads of one peer after which what it sends has no end: 4 MiB, about as much as a receive queue of
+/// Linux holds (tcp(7), `tcp_rmem`).
+const STOP_READS_MAX: u32 = 64;
+
+/// The part of a stop's time, as a divisor, in which is waited for who is held. The rest is for
+/// sending.
+const STOP_READING_DIVISOR: u32 = 2;
 
 /// A stop under way.
 pub(super) struct Stopping {
-    pub(super) deadline: Option<Instant>,
-    /// Turns left in which what has arrived is still read.
-    pub(super) turns: u32,
+    deadline: Option<Instant>,
+    /// Who has not been found silent since it began, with the reads that are left to each.
+    unread: BTreeMap<PeerId, u32>,
+    /// Until then they are waited for.
+    read_until: Instant,
+    /// Turns left for what comes meanwhile.
+    turns: u32,
     /// Every connection has been told to finish.
-    pub(super) finishing: bool,
+    finishing: bool,
+}
+
+impl Stopping {
+    /// What waits in the kernel is to be looked at without waiting for an event.
+    pub(super) fn looks_again(&self) -> bool {
+        !self.finishing && self.turns > 0
+    }
+
+    /// When it goes on by itself.
+    pub(super) fn next(&self) -> Option<Instant> {
+        if self.finishing { self.deadline } else { Some(self.read_until) }
+    }
+
+    /// A recv of this peer was made.
+    pub(super) fn note_recv(&mut self, peer: PeerId) {
+        if let Some(reads) = self.unread.get_mut(&peer) {
+            *reads -= 1;
+        }
+    }
 }
 
 impl<O: Os> Reactor<O> {
-    pub(super) fn stop(&mut self, deadline: Option<Instant>) {
+    /// `within`: all the time there is for it; `None`: nobody is waited for while reading, and
+    /// everybody while sending.
+    pub(super) fn stop(&mut self, within: Option<Duration>, now: Instant) {
         // What waits in the kernel is looked at once more, whatever the last poll said.
         self.quiet = false;
         self.close_listeners();
-        match &mut self.stopping {
-            Some(stop) => stop.deadline = [stop.deadline, deadline].into_iter().flatten().min(),
-            None => {
-                self.stopping =
-                    Some(Stopping { deadline, turns: STOP_TURNS_MAX, finishing: false });
-            }
+        let deadline = within.map(|within| now + within);
+        if let Some(stop) = &mut self.stopping {
+            stop.deadline = [stop.deadline, deadline].into_iter().flatten().min();
+            return;
         }
+        let peers = self.peers();
+        for &peer in &peers {
+            let Some(conn) = self.conn(peer) else { continue };
+            conn.readable |= matches!(conn.phase(), Phase::Open);
+            self.queue_read(peer);
+        }
+        self.stopping = Some(Stopping {
+            deadline,
+            unread: peers.into_iter().map(|peer| (peer, STOP_READS_MAX)).collect(),
+            read_until: now + within.unwrap_or_default() / STOP_READING_DIVISOR,
+            turns: STOP_TURNS_MAX,
+            finishing: false,
+        });
     }
 
     fn close_listeners(&mut self) {
@@ -45,17 +91,22 @@ impl<O: Os> Reactor<O> {
 
     /// A stop first reads what has arrived, then finishes everybody, then cuts what is left.
     pub(super) fn act_on_stop(&mut self, now: Instant) {
-        let Some(stop) = &mut self.stopping else { return };
+        let Reactor { stopping: Some(stop), conns, .. } = self else { return };
         let overdue = stop.deadline.is_some_and(|deadline| deadline <= now);
         stop.turns = stop.turns.saturating_sub(1);
-        let read_up = self.quiet && self.readable.is_empty();
+        stop.unread.retain(|peer, reads| {
+            let conn = conns.get(peer.slot as usize).filter(|conn| conn.serial == peer.serial);
+            *reads > 0 && conn.is_some_and(|conn| conn.may_have_more())
+        });
+        let silent = stop.unread.is_empty() || now >= stop.read_until;
+        let over = self.quiet && self.readable.is_empty() || stop.turns == 0;
         if overdue && !stop.finishing {
             // At once: nobody is given time, so nobody is blamed for having taken too long.
             stop.finishing = true;
             for peer in self.peers() {
                 self.doom(peer, CloseReason::Stopping);
             }
-        } else if !stop.finishing && (read_up || stop.turns == 0) {
+        } else if !stop.finishing && silent && over {
             stop.finishing = true;
             let deadline = stop.deadline;
             for peer in self.peers() {

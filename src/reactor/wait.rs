@@ -2,6 +2,7 @@
 
 use super::Reactor;
 use super::listener::Listener;
+use super::stop::Stopping;
 use super::udp::UdpSocket;
 use super::unix_dgram::UnixSocket;
 use crate::handler::Handler;
@@ -15,7 +16,7 @@ impl<O: Os> Reactor<O> {
             self.next_action = handler.next_action(self.ended);
         }
         let work = self.has_work();
-        let stop_reads = self.stopping.as_ref().is_some_and(|stop| !stop.finishing);
+        let stop_reads = self.stopping.as_ref().is_some_and(Stopping::looks_again);
         let awake = self.pace.stays_awake(|| self.os.now());
         let timeout = if work || stop_reads || awake {
             Some(Duration::ZERO)
@@ -45,7 +46,7 @@ impl<O: Os> Reactor<O> {
 
     fn next_deadline<H: Handler>(&self, handler: &H) -> Option<Instant> {
         let pause = self.listeners.iter().filter_map(Listener::deadline).min();
-        let stop = self.stopping.as_ref().and_then(|stop| stop.deadline);
+        let stop = self.stopping.as_ref().and_then(Stopping::next);
         let (timer, pace) = (self.timers.next(), self.pace.deadline());
         let all = [pause, stop, timer, pace, self.console_retry, handler.next_deadline()];
         all.into_iter().flatten().min()

@@ -30,6 +30,11 @@ struct Keeper {
     closed: Vec<(PeerId, CloseReason, Instant)>,
     /// Closes whoever comes.
     refuses: bool,
+    /// Takes so much of what comes at once, and asks for the rest.
+    bite: usize,
+    taken: usize,
+    /// Does not ask for the rest.
+    holds: bool,
 }
 
 impl Handler for Keeper {
@@ -40,8 +45,14 @@ impl Handler for Keeper {
         }
     }
 
-    fn received(&mut self, _: PeerId, _: &[u8], _: usize, _: Instant) -> Taken {
-        Taken { consumed: 0, hold: false }
+    fn received(&mut self, peer: PeerId, bytes: &[u8], _: usize, _: Instant) -> Taken {
+        let consumed = bytes.len().min(self.bite);
+        self.taken += consumed;
+        let hold = self.holds || consumed > 0 && consumed < bytes.len();
+        if hold && !self.holds {
+            self.actions.push_back(Action::Resume(peer));
+        }
+        Taken { consumed, hold }
     }
 
     fn ended(&mut self, _: PeerId, _: &[u8], _: Instant) -> bool {
@@ -249,6 +260,66 @@ fn where_nobody_can_be_closed_reading_goes_on() {
     assert_eq!(world.closed(), [(reader, CloseReason::Buffers)], "all that it could do");
     world.run_for(STALL_TIMEOUT);
     assert!(world.reactor.os_mut().idle_forever(), "and it does not spin");
+}
+
+/// Turns until a stop is over, for which it has `within`, and how long it took. Whoever is told the end
+/// ends too; `meanwhile` is done before each turn.
+fn stop(
+    world: &mut World,
+    within: Duration,
+    mut meanwhile: impl FnMut(&mut World),
+) -> (usize, Duration) {
+    let begun = world.now();
+    world.keeper.actions.push_back(Action::Stop { within: Some(within) });
+    for turns in 1..=2_000 {
+        meanwhile(world);
+        for remote in world.remotes.clone() {
+            let os = world.reactor.os_mut();
+            if os.remote_saw_fin(remote) {
+                os.remote_shutdown(remote);
+                os.deliver(remote);
+            }
+        }
+        if !world.reactor.turn(&mut world.keeper).expect("no poll fault exists") {
+            return (turns, world.now() - begun);
+        }
+    }
+    panic!("the stop does not end");
+}
+
+#[test]
+fn a_stop_reads_what_has_arrived_however_little_is_taken_at_once() {
+    let mut world = World::new(2, usize::MAX);
+    world.keeper.bite = 1;
+    let remote = world.remotes[1];
+    assert_eq!(world.reactor.os_mut().remote_send(remote, &PLENTY[..300]), 300);
+    assert_eq!(world.reactor.os_mut().deliver(remote), 300);
+    stop(&mut world, 5 * STALL_TIMEOUT, |_| ());
+    assert_eq!(world.keeper.taken, 300);
+}
+
+#[test]
+fn who_sends_without_end_does_not_hold_a_stop_up() {
+    let mut world = World::new(2, usize::MAX);
+    world.keeper.bite = usize::MAX;
+    let (turns, _) = stop(&mut world, 5 * STALL_TIMEOUT, |world| {
+        let remote = world.remotes[0];
+        world.reactor.os_mut().remote_send(remote, &PLENTY);
+        world.reactor.os_mut().deliver(remote);
+    });
+    assert!(turns < 100, "{turns}");
+}
+
+#[test]
+fn a_stop_waits_for_who_is_held_for_half_of_its_time_and_sleeps_meanwhile() {
+    let mut world = World::new(2, usize::MAX);
+    world.keeper.holds = true;
+    world.receive(1, 10);
+    world.reactor.os_mut().doze(None);
+    let within = 5 * STALL_TIMEOUT;
+    let (turns, took) = stop(&mut world, within, |_| ());
+    assert!((within / 2..within).contains(&took), "{took:?}");
+    assert!(turns < 100, "{turns}");
 }
 
 /// The ceiling that is told at the start counts so much for each; a vector that grows may be half
