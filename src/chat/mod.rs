@@ -34,7 +34,7 @@ use crate::histogram::Histogram;
 use crate::wire::Protocol;
 use peer::{NOT_A_MEMBER, Peer};
 use register::Register;
-use room::Room;
+use room::{HeldUp, Room};
 use rooms::{LOBBY, RoomIndex, Rooms};
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Arguments;
@@ -55,10 +55,6 @@ const PEERS_AT_FIRST: usize = 8 * 1024;
 
 /// How long a peer that is closed by our decision has to take the last words.
 pub const LAST_WORDS: Duration = Duration::from_secs(2);
-
-/// With [`Slow::Pause`]: a reader that takes less than this in the stall timeout while it holds
-/// others up is closed, so that nobody can stop a room by being slow on purpose.
-const PROGRESS_BYTES_MIN: u64 = 4 * 1024;
 
 /// Longest prefix that a message gets: `<`, a name of 32 letters of at most 4 bytes, `> `, and the
 /// line's end.
@@ -85,7 +81,7 @@ pub struct Rules {
     pub history: usize,
     /// What is done for a slow reader; not [`Slow::Skip`] in `lines` and `raw`.
     pub slow: Slow,
-    /// See [`Slow::Pause`] and `PROGRESS_BYTES_MIN`.
+    /// With [`Slow::Pause`] the time in which a reader that holds others up must take 4 KiB.
     pub stall_timeout: Duration,
 }
 
@@ -360,21 +356,23 @@ impl Chat {
         if self.rules.slow != Slow::Pause {
             return None; // nobody holds anybody up
         }
-        let since = self.rooms.iter().filter_map(|room| room.held_up).map(|(since, _)| since);
-        since.min().map(|since| since + self.rules.stall_timeout)
+        let held_up = self.rooms.iter().filter_map(|room| room.held_up.as_ref());
+        held_up.map(|held_up| held_up.since).min().map(|since| since + self.rules.stall_timeout)
     }
 
     /// Closes readers that hold a room up and make no progress worth the name.
     pub fn expired(&mut self, now: Instant) {
         for index in self.rooms.indexes() {
             let room = self.rooms.get_mut(index);
-            let Some((since, offset)) = room.held_up else { continue };
+            let Some(&HeldUp { since, wanted }) = room.held_up.as_ref() else { continue };
             if now < since + self.rules.stall_timeout {
                 continue;
             }
             room.held_up = None;
+            if !room.is_full() {
+                continue; // nobody waits any more
+            }
             let (first, log) = (room.log.first(), &room.log);
-            let wanted = (offset + PROGRESS_BYTES_MIN).min(log.offset(log.end()));
             let stalled: Vec<PeerId> = room
                 .members
                 .iter()

@@ -22,6 +22,10 @@ const INTAKE_DIVISOR: usize = 4;
 /// the operator, who would otherwise be silenced by the slowest reader.
 const RESERVE_DIVISOR: usize = 16;
 
+/// With [`Slow::Pause`]: a reader that takes less than this in the stall timeout while it holds
+/// others up is closed, so that nobody can stop a room by being slow on purpose.
+const PROGRESS_BYTES_MIN: u64 = 4 * 1024;
+
 /// What is done for a reader that is slower than the room. docs/PROTOCOL.md has the promises.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Slow {
@@ -71,10 +75,17 @@ pub(super) struct Room {
     intake: usize,
     /// A message was refused: nobody is read until the sweep ends.
     full: bool,
-    /// Since when the slowest reader holds the others up, and the offset that it stood at then.
-    pub(super) held_up: Option<(Instant, u64)>,
+    /// The slowest reader holds the others up.
+    pub(super) held_up: Option<HeldUp>,
     /// Who is not read because the room is full, in the order they came.
     held: Vec<PeerId>,
+}
+
+pub(super) struct HeldUp {
+    pub(super) since: Instant,
+    /// The offset that every reader is to have reached when the stall timeout is over: some way from
+    /// where the slowest stood, or else the end.
+    pub(super) wanted: u64,
 }
 
 struct Sweep {
@@ -148,13 +159,22 @@ impl Room {
             self.full = true;
             self.floor_wanted |= self.floor_stale;
             if self.slow == Slow::Pause && !crowded && self.held_up.is_none() {
-                self.held_up = Some((now, self.log.offset(self.floor.max(self.log.first()))));
+                let end = self.log.offset(self.log.end());
+                let wanted = (self.slowest() + PROGRESS_BYTES_MIN).min(end);
+                self.held_up = Some(HeldUp { since: now, wanted });
             }
             return false;
         }
-        self.held_up = None;
+        if self.held_up.as_ref().is_some_and(|held_up| self.slowest() >= held_up.wanted) {
+            self.held_up = None;
+        }
         self.intake += size;
         true
+    }
+
+    /// The offset that every reader had reached when the floor was found.
+    fn slowest(&self) -> u64 {
+        self.log.offset(self.floor.max(self.log.first()))
     }
 
     /// Takes in a notice, unless the log could only make room for it by dropping what somebody is

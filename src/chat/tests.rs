@@ -358,6 +358,50 @@ fn who_holds_a_room_up_and_takes_next_to_nothing_is_closed() {
     assert_eq!(chat.say(peer(1), &line, deadline), Said::Yes);
 }
 
+/// It takes a line now and then, and each lets a line in.
+#[test]
+fn who_holds_a_room_up_and_lets_a_line_in_now_and_then_is_closed_too() {
+    let slow = Rules { slow: Slow::Pause, ..rules(Protocol::Lines) };
+    let mut chat = quiet(slow, 2);
+    let line = [b'x'; LINE_MAX];
+    let start = Instant::now();
+    let mut said = Vec::new();
+    for second in 0..3 * slow.stall_timeout.as_secs() {
+        let now = start + Duration::from_secs(second);
+        let mut lines = 0;
+        while chat.say(peer(1), &line, now) == Said::Yes || chat.next_action().is_some() {
+            lines += 1;
+            sweep(&mut chat);
+        }
+        said.push(lines);
+        if chat.next_deadline().is_some_and(|deadline| deadline <= now) {
+            chat.expired(now);
+        }
+        if !chat.is_here(peer(2)) {
+            assert!(said[1..].iter().all(|&lines| lines > 0), "{said:?}");
+            assert!((60..=62).contains(&second), "closed after {second} s");
+            return;
+        }
+        take(&mut chat, peer(2), LINE_MAX);
+        sweep(&mut chat);
+    }
+    panic!("it is never closed: {said:?}");
+}
+
+#[test]
+fn who_is_slow_while_nobody_waits_is_not_closed() {
+    let slow = Rules { slow: Slow::Pause, ..rules(Protocol::Lines) };
+    let mut chat = quiet(slow, 2);
+    let start = Instant::now();
+    while chat.say(peer(1), &[b'x'; LINE_MAX], start) == Said::Yes || chat.next_action().is_some() {
+        sweep(&mut chat);
+    }
+    take(&mut chat, peer(2), LINE_MAX);
+    sweep(&mut chat);
+    chat.expired(chat.next_deadline().expect("somebody did wait"));
+    assert!(chat.is_here(peer(2)));
+}
+
 #[test]
 fn an_empty_room_is_gone_with_its_history_and_there_are_not_too_many() {
     let mut chat = quiet(Rules { rooms_max: 2, ..rules(Protocol::Chat) }, 2);
