@@ -6,6 +6,7 @@ use super::{Chat, Said, line_len_limit};
 use crate::count::Count;
 use crate::handler::PeerId;
 use std::cmp::Reverse;
+use std::iter;
 use std::time::Instant;
 
 /// Talkers that are counted for `/top`, so that who spoke once costs no more than who never did.
@@ -17,7 +18,7 @@ impl Chat {
     pub fn say_everywhere(&mut self, peer: PeerId, text: &[u8], now: Instant) -> Vec<String> {
         let mut full = Vec::new();
         for room in self.rooms.indexes() {
-            if self.say_in(room, peer, text, now) != Said::Yes {
+            if self.say_in(room, peer, iter::once(text), now) != Said::Yes {
                 full.push(self.rooms.get(room).name.to_string());
             }
         }

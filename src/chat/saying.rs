@@ -33,10 +33,7 @@ impl Chat {
         if state.muted {
             return Said::of(messages.map(|_| self.say_muted(peer)));
         }
-        if self.is_chat() {
-            return Said::of(messages.map(|message| self.say_in(room, peer, message, now)));
-        }
-        self.take_in(room, peer, messages, now)
+        self.say_in(room, peer, messages, now)
     }
 
     fn say_muted(&mut self, peer: PeerId) -> Said {
@@ -47,17 +44,23 @@ impl Chat {
         Said::Yes
     }
 
-    /// A message in a room of which the speaker need not be a member.
-    pub(super) fn say_in(
+    /// Messages in a room of which the speaker need not be a member.
+    #[inline]
+    pub(super) fn say_in<'m>(
         &mut self,
         room: RoomIndex,
         peer: PeerId,
-        message: &[u8],
+        messages: impl Iterator<Item = &'m [u8]>,
         now: Instant,
     ) -> Said {
         if !self.is_chat() {
-            return self.take_in(room, peer, iter::once(message), now);
+            return self.take_in(room, peer, messages, now);
         }
+        Said::of(messages.map(|message| self.say_by_name(room, peer, message, now)))
+    }
+
+    /// A message behind its speaker's name, fit for a terminal.
+    fn say_by_name(&mut self, room: RoomIndex, peer: PeerId, message: &[u8], now: Instant) -> Said {
         let mut draft = std::mem::take(&mut self.draft);
         draft.clear();
         draft.push(b'<');
@@ -90,13 +93,15 @@ impl Chat {
         let before = room.log.end();
         let said = room.say(peer.serial, messages, operator, now);
         let taken = room.log.end() - before;
-        counts.said += taken;
-        if let Some(Some(state)) = peers.get_mut(peer.slot as usize)
-            && state.room == index
-        {
-            state.cursor.own_appended(&room.log, taken);
+        if taken > 0 {
+            counts.said += taken;
+            if let Some(Some(state)) = peers.get_mut(peer.slot as usize)
+                && state.room == index
+            {
+                state.cursor.own_appended(&room.log, taken);
+            }
+            self.note_spoke(peer, taken);
         }
-        self.note_spoke(peer, taken);
         if said { Said::Yes } else { Said::Hold }
     }
 

@@ -4,9 +4,8 @@
 use super::stdio::{Output, Stdio};
 use mio::net::{TcpStream, UnixStream};
 use mio::{Interest, Registry, Token};
-use rustix::io::retry_on_intr;
-use rustix::net::{self, SendFlags};
-use std::io::{self, IoSlice, Read, Write};
+use rustix::net::SendFlags;
+use std::io::{self, IoSlice, Read};
 use std::net::Shutdown;
 use std::os::fd::AsFd;
 
@@ -98,14 +97,14 @@ impl Stream {
 }
 
 /// What follows a system call runs from cold caches. So the call is made here, without libc's and
-/// the standard library's frames to return through. A closed peer is an error and no signal: Rust
-/// programs ignore SIGPIPE.
+/// the standard library's frames to return through. A closed peer is an error and no signal, of
+/// writev too: Rust programs ignore SIGPIPE.
 #[inline]
-fn write(socket: &mut (impl Write + AsFd), runs: &[IoSlice<'_>]) -> io::Result<usize> {
-    match runs {
-        [run] => Ok(retry_on_intr(|| net::send(&*socket, run, SendFlags::empty()))?),
-        runs => uninterrupted(|| socket.write_vectored(runs)),
-    }
+fn write(socket: &impl AsFd, runs: &[IoSlice<'_>]) -> io::Result<usize> {
+    uninterrupted(|| match runs {
+        [run] => Ok(rustix::net::send(socket, run, SendFlags::NOSIGNAL)?),
+        runs => Ok(rustix::io::writev(socket, runs)?),
+    })
 }
 
 /// Repeats a call that a signal interrupted: it cannot spin, each round needs a new signal.

@@ -31,8 +31,8 @@ pub struct Budgets {
     /// datagram or a new line in every half millisecond. A turn costs no more than a third of a
     /// send, and the lines that come in meanwhile go out together.
     pub sends: usize,
-    /// Sends that one look at the clock is for. A look is 1 % of a send. Each is timed by itself here;
-    /// with 8 a moment may be some 50 µs early.
+    /// Sends that one look at the clock is for, at least 1. A look is 1 % of a send. Each is timed by
+    /// itself here; with 8 the moment told for a send is up to seven sends early.
     pub sends_a_look: usize,
     /// Peers looked at in search of one to send to. A blocked one costs no send and a look of up to
     /// 1 µs.

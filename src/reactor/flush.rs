@@ -19,18 +19,22 @@ enum Visit {
     OutOfBudget,
 }
 
-/// What is left of a turn's sends, and when one was last timed.
+/// What is left of a turn's sends, and when one of them was last timed.
 struct Left {
     sends: usize,
-    looked: Option<Instant>,
+    /// The last look at the clock, and how many sends it is still good for.
+    looked: Option<(Instant, usize)>,
 }
 
 impl Left {
+    /// When the send was made that was just made.
     fn now(&mut self, sends_a_look: usize, os: &mut impl Os) -> Instant {
-        match self.looked {
-            Some(looked) if !self.sends.is_multiple_of(sends_a_look) => looked,
-            _ => *self.looked.insert(os.now()),
-        }
+        let (now, sends) = match self.looked {
+            Some((looked, sends)) if sends > 0 => (looked, sends - 1),
+            _ => (os.now(), sends_a_look - 1),
+        };
+        self.looked = Some((now, sends));
+        now
     }
 }
 
@@ -79,12 +83,13 @@ impl<O: Os> Reactor<O> {
             }
             left.sends -= 1;
             stats.sends += 1;
-            match os.send(&mut conn.stream, slices.runs()) {
+            let sent = os.send(&mut conn.stream, slices.runs());
+            let now = left.now(budgets.sends_a_look, os);
+            match sent {
                 Ok(n) => {
                     stats.bytes_out += n as u64;
                     conn.writable = n == offered;
                     stats.sends_blocked += u64::from(n < offered);
-                    let now = left.now(budgets.sends_a_look, os);
                     handler.sent(peer, n, now);
                     if all && n == offered {
                         self.flushed(peer);
@@ -97,7 +102,7 @@ impl<O: Os> Reactor<O> {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     conn.writable = false;
                     stats.sends_blocked += 1;
-                    if clocked && stalls.refused(peer, os.now(), timers) {
+                    if clocked && stalls.refused(peer, now, timers) {
                         self.doom(peer, CloseReason::Stalled);
                         return Visit::Over;
                     }

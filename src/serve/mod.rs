@@ -49,7 +49,8 @@ use std::time::Duration;
 /// 4 MiB on a loopback, and the log's own megabyte decides nothing.
 pub const SEND_BUFFER: usize = 64 * 1024;
 
-/// Sends that one look at the clock is for: how long a line waited is counted to within 50 µs.
+/// Sends that one look at the clock is for: how long a line waited is counted up to seven sends short,
+/// some tens of microseconds where the machine is not busy.
 const SENDS_A_LOOK: usize = 8;
 
 /// The least that all buffers together may be given: one peer in the middle of the longest line.

@@ -2,6 +2,8 @@
 //! a flood, and clocks that stand still while the server does not read; and what needs addresses
 //! that are not loopback's.
 
+mod twins;
+
 use super::*;
 use crate::secret::Secret;
 use crate::serve::{Crowd, FloodLimits};
