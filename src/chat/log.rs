@@ -29,8 +29,8 @@ pub struct BroadcastLog {
     entries: VecDeque<Entry>,
     /// Number of the oldest message.
     first: u64,
-    /// How many messages were said by somebody, since the start, modulo 2^32.
-    said: u32,
+    /// How many messages were said by somebody, since the start.
+    said: u64,
     /// When the first message was said.
     begun: Option<Instant>,
     /// When the next message is said.
@@ -44,7 +44,7 @@ struct Entry {
     start: u64,
     /// Serial of who said it, or [`NOBODY`].
     author: u64,
-    /// `BroadcastLog::said` before this message.
+    /// `BroadcastLog::said` before this message, modulo 2^32.
     said_before: u32,
     /// `BroadcastLog::clock` when it came.
     said_at: u32,
@@ -82,11 +82,11 @@ impl BroadcastLog {
     /// Adds a message, its parts end to end. The caller has made room.
     #[inline]
     pub fn append(&mut self, author: u64, parts: &[&[u8]]) {
-        let (said_before, said_at) = (self.said, self.clock);
+        let (said_before, said_at) = (self.said as u32, self.clock);
         self.entries.push_back(Entry { start: self.bytes.end(), author, said_before, said_at });
         parts.iter().for_each(|part| self.bytes.push(part));
         if author != NOBODY {
-            self.said = self.said.wrapping_add(1);
+            self.said += 1;
         }
     }
 
@@ -121,7 +121,7 @@ impl BroadcastLog {
 
     /// How many messages were said before this one, modulo 2^32; all of them for `end()`.
     pub fn said_before(&self, at: u64) -> u32 {
-        self.entry(at).map_or(self.said, |entry| entry.said_before)
+        self.entry(at).map_or(self.said as u32, |entry| entry.said_before)
     }
 
     /// Who said a message; [`NOBODY`] for `end()` too.

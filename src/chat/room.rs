@@ -156,20 +156,34 @@ impl Room {
         let size = message.len() + ENTRY_BYTES;
         let crowded = self.intake > 0 && self.intake + size > self.size_max / INTAKE_DIVISOR;
         if crowded || !self.append(author, message, size, reserve) {
-            self.full = true;
-            self.floor_wanted |= self.floor_stale;
-            if self.slow == Slow::Pause && !crowded && self.held_up.is_none() {
-                let end = self.log.offset(self.log.end());
-                let wanted = (self.slowest() + PROGRESS_BYTES_MIN).min(end);
-                self.held_up = Some(HeldUp { since: now, wanted });
-            }
+            self.refuse(crowded, now);
             return false;
         }
-        if self.held_up.as_ref().is_some_and(|held_up| self.slowest() >= held_up.wanted) {
-            self.held_up = None;
+        if self.held_up.is_some() {
+            self.note_progress();
         }
         self.intake += size;
         true
+    }
+
+    /// There is no place for a message: for the next one neither, until a sweep has ended. `crowded`:
+    /// not for want of log.
+    #[cold]
+    fn refuse(&mut self, crowded: bool, now: Instant) {
+        self.full = true;
+        self.floor_wanted |= self.floor_stale;
+        if self.slow == Slow::Pause && !crowded && self.held_up.is_none() {
+            let end = self.log.offset(self.log.end());
+            let wanted = (self.slowest() + PROGRESS_BYTES_MIN).min(end);
+            self.held_up = Some(HeldUp { since: now, wanted });
+        }
+    }
+
+    /// The slowest reader may hold nobody up any more.
+    #[cold]
+    fn note_progress(&mut self) {
+        let slowest = self.slowest();
+        self.held_up.take_if(|held_up| slowest >= held_up.wanted);
     }
 
     /// The offset that every reader had reached when the floor was found.
