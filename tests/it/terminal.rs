@@ -4,7 +4,7 @@
 use crate::desk::{Desk, ROWS, owned, rows_of, set_size, size, state};
 use crate::support::{Peer, Program, WITHIN, command, skip, terminal};
 use reactor::os::terminal::give_back_at_panic;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use rustix::termios::{OptionalActions, OutputModes, tcgetattr, tcsetattr};
 use std::io::Write;
 use std::net::SocketAddr;
@@ -152,12 +152,12 @@ fn sigquit_gives_the_terminal_back_and_ends_by_it() {
     let serve =
         format!("ulimit -c 0; exec {} serve --tcp 127.0.0.1:0", env!("CARGO_BIN_EXE_reactor"));
     command.args(["-c", &serve]).env("TERM", "xterm").stderr(Stdio::piped());
-    let mut child = command.stdin(slave.try_clone().unwrap()).stdout(slave).spawn().unwrap();
-    drop(command);
+    command.stdin(slave.try_clone().unwrap()).stdout(slave);
+    let mut server = Program::spawn(command);
     desk.wait("a prompt", |screen| rows_of(screen).ends_with(&owned(&[">"])));
     assert!(desk.is_raw());
-    kill_process(Pid::from_child(&child), Signal::QUIT).unwrap();
-    assert_eq!(child.wait().unwrap().signal(), Some(Signal::QUIT.as_raw()));
+    server.signal(Signal::QUIT);
+    assert_eq!(server.status().signal(), Some(Signal::QUIT.as_raw()));
     assert!(!desk.is_raw());
     desk.wait("an empty screen", |screen| rows_of(screen).is_empty());
 }
