@@ -369,8 +369,8 @@ fn echo(at: SocketAddr, polls: bool) -> Result<Calls, Box<dyn Error>> {
     socket.set_read_timeout(Some(UDP_LOOK))?;
     eprintln!("listening udp {} floor", socket.local_addr()?);
     let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+    // Else it is not watched, for that costs the kernel something.
     if polls {
-        // A socket that is not watched costs the kernel less.
         epoll::add(&epoll, &socket, EventData::new_u64(0), EventFlags::IN)?;
     }
     let mut events = Vec::with_capacity(1);

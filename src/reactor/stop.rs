@@ -41,7 +41,8 @@ impl Stopping {
 
     /// When it goes on by itself.
     pub(super) fn next(&self) -> Option<Instant> {
-        if self.finishing { self.deadline } else { Some(self.read_until) }
+        let reading = (!self.finishing).then_some(self.read_until);
+        [reading, self.deadline].into_iter().flatten().min()
     }
 
     /// A recv of this peer was made.
