@@ -404,8 +404,8 @@ impl Default for Slices<'_> {
 ///
 /// Every call is made by `Reactor::turn`, in the phase named here. `now` is from the monotonic clock,
 /// which a turn reads when its wait is over (for note and accept, and for `reads`), when bytes or
-/// datagrams were read (for what is told of them), before expire (for that, act and sweep), behind
-/// a send (`Budgets::sends_a_look`), and at its end (for the next wait).
+/// datagrams were read (for what is told of them), behind a send (`Budgets::sends_a_look`), and at
+/// its end (for the next wait). Expire, act and sweep go by the last of these, so it never goes back.
 /// After any call the loop asks `next_action`, `next_dirty` and `next_deadline` again before it
 /// waits, so a handler only has to remember what it wants.
 ///

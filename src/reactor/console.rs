@@ -16,7 +16,7 @@ impl<O: Os> Reactor<O> {
         let slot = self.conns.vacant_key() as u32;
         let peer = PeerId { serial: 0, slot };
         let stream = self.os.console(peer)?;
-        let now = self.os.now();
+        let now = self.look();
         self.conns.insert(Conn::new(stream, peer.serial, true));
         self.console = Some(peer);
         self.queue_read(peer);

@@ -80,8 +80,9 @@ pub struct Reactor<O: Os> {
     events: Vec<Event>,
     /// Nothing was left to do when this turn began, and its poll brought nothing.
     quiet: bool,
-    /// The clock when the last turn ended.
-    ended: Instant,
+    /// When this turn's wait was over, or what was read last came in; between two turns, when the
+    /// first of them ended. A phase that has just begun needs no look at the clock of its own.
+    now: Instant,
     pace: Pace,
     scratch: Box<[u8]>,
     /// Taken when the first datagram comes.
@@ -128,7 +129,7 @@ impl<O: Os> Reactor<O> {
     /// The same with other budgets, none of them 0: the simulation makes them small.
     pub fn with_budgets(mut os: O, log: LogQueue, budgets: Budgets) -> Self {
         Reactor {
-            ended: os.now(),
+            now: os.now(),
             os,
             budgets,
             conns: Slab::with_capacity(ROOM_AT_FIRST),
@@ -215,26 +216,31 @@ impl<O: Os> Reactor<O> {
     pub fn turn<H: Handler>(&mut self, handler: &mut H) -> io::Result<bool> {
         self.stats.turns += 1;
         self.wait(handler)?;
-        let begun = self.os.now();
+        let begun = self.look();
         let came_in = self.came_in();
         self.note(handler);
         self.accept(handler, begun)?;
         self.read(handler, begun);
         self.set_pace(came_in);
-        let now = self.os.now();
+        let now = self.now;
         self.expire(handler, now);
         self.act(handler, now);
         self.sweep(handler, now);
-        if !self.pace.gathers(|| self.os.now()) {
+        if !self.pace.gathers(now) {
             self.flush(handler);
         }
         self.flush_log();
-        self.ended = self.os.now();
-        let took = self.ended.saturating_duration_since(begun);
+        let took = self.look().saturating_duration_since(begun);
         let took_us = took.as_micros() as u64;
         self.stats.turn_us_max = self.stats.turn_us_max.max(took_us);
         self.stats.turn_time.add(took_us);
         Ok(!self.stopped())
+    }
+
+    /// Looks at the clock.
+    fn look(&mut self) -> Instant {
+        self.now = self.os.now();
+        self.now
     }
 
     /// The counters.
@@ -301,7 +307,7 @@ impl<O: Os> Reactor<O> {
         while let Some(caught) = self.os.signal() {
             match caught {
                 Caught::Told(signal) => {
-                    let now = self.os.now();
+                    let now = self.look();
                     if signal == Signal::Continue {
                         self.retry_console(handler);
                     }

@@ -51,30 +51,22 @@ impl Pace {
 
     /// A turn's reads are done and brought so many bytes and datagrams; `woken`: the turn's wait
     /// found something, or there was work left.
-    pub(super) fn note(&mut self, traffic: u64, woken: bool, now: impl FnOnce() -> Instant) {
+    pub(super) fn note(&mut self, traffic: u64, woken: bool, now: Instant) {
         self.gathered += traffic;
-        let spin = match self.spin {
-            Spin::For(time) if woken => Some(time),
-            Spin::Auto if traffic > 0 => Some(SPIN_AUTO),
-            Spin::Off | Spin::For(_) | Spin::Auto => None,
+        self.awake_until = match self.spin {
+            Spin::For(time) if woken => Some(now + time),
+            Spin::Auto if traffic > 0 => Some(now + SPIN_AUTO),
+            Spin::Off | Spin::For(_) | Spin::Auto => self.awake_until,
         };
-        let gathers = traffic > 0 && !self.gather.is_zero() && self.write_at.is_none();
-        if spin.is_none() && !gathers {
-            return; // so that nobody who asked for neither pays for a look at the clock
-        }
-        let now = now();
-        if let Some(time) = spin {
-            self.awake_until = Some(now + time);
-        }
-        if gathers {
+        if traffic > 0 && !self.gather.is_zero() && self.write_at.is_none() {
             self.write_at = Some(now + self.gather);
             self.gathered = traffic;
         }
     }
 
     /// True where the wait must not sleep.
-    pub(super) fn stays_awake(&mut self, now: impl FnOnce() -> Instant) -> bool {
-        let awake = self.awake_until.is_some_and(|until| now() < until);
+    pub(super) fn stays_awake(&mut self, now: Instant) -> bool {
+        let awake = self.awake_until.is_some_and(|until| now < until);
         if !awake {
             self.awake_until = None;
         }
@@ -82,9 +74,9 @@ impl Pace {
     }
 
     /// True where what is pending waits for more of its kind.
-    pub(super) fn gathers(&mut self, now: impl FnOnce() -> Instant) -> bool {
+    pub(super) fn gathers(&mut self, now: Instant) -> bool {
         let full = self.gathered >= GATHER_MAX;
-        let gathers = self.write_at.is_some_and(|at| !full && now() < at);
+        let gathers = self.write_at.is_some_and(|at| !full && now < at);
         if !gathers {
             self.write_at = None;
         }
@@ -107,7 +99,7 @@ impl<O: Os> Reactor<O> {
     pub(super) fn set_pace(&mut self, before: u64) {
         let traffic = self.came_in() - before;
         let woken = !self.quiet;
-        self.pace.note(traffic, woken, || self.os.now());
+        self.pace.note(traffic, woken, self.now);
     }
 }
 
@@ -118,47 +110,47 @@ mod tests {
     const US: Duration = Duration::from_micros(1);
 
     #[test]
-    fn off_never_looks_at_the_clock() {
+    fn off_puts_nothing_off() {
+        let start = Instant::now();
         let mut pace = Pace::default();
-        pace.note(1, true, || panic!("the clock was read"));
-        assert!(!pace.stays_awake(|| panic!("the clock was read")));
-        assert!(!pace.gathers(|| panic!("the clock was read")));
+        pace.note(1, true, start);
+        assert!(!pace.stays_awake(start));
+        assert!(!pace.gathers(start));
     }
 
     #[test]
     fn it_stays_awake_for_its_time_and_then_sleeps_until_it_is_woken() {
         let start = Instant::now();
         let mut pace = Pace::new(Spin::For(50 * US), Duration::ZERO);
-        pace.note(0, true, || start);
-        assert!(pace.stays_awake(|| start + 49 * US));
-        pace.note(0, false, || panic!("an empty look prolongs nothing"));
-        assert!(!pace.stays_awake(|| start + 50 * US));
-        assert!(!pace.stays_awake(|| panic!("the clock was read")));
+        pace.note(0, true, start);
+        assert!(pace.stays_awake(start + 49 * US));
+        pace.note(0, false, start + 49 * US); // an empty look prolongs nothing
+        assert!(!pace.stays_awake(start + 50 * US));
     }
 
     #[test]
     fn auto_stays_awake_after_traffic_alone() {
         let start = Instant::now();
         let mut pace = Pace::new(Spin::Auto, Duration::ZERO);
-        pace.note(0, true, || panic!("a timer is no traffic"));
-        assert!(!pace.stays_awake(|| start));
-        pace.note(1, true, || start);
-        assert!(pace.stays_awake(|| start + SPIN_AUTO - US));
-        assert!(!pace.stays_awake(|| start + SPIN_AUTO));
+        pace.note(0, true, start); // a timer is no traffic
+        assert!(!pace.stays_awake(start));
+        pace.note(1, true, start);
+        assert!(pace.stays_awake(start + SPIN_AUTO - US));
+        assert!(!pace.stays_awake(start + SPIN_AUTO));
     }
 
     #[test]
     fn gathering_counts_from_the_first_and_ends_early_where_enough_came() {
         let start = Instant::now();
         let mut pace = Pace::new(Spin::Off, 1_000 * US);
-        assert!(!pace.gathers(|| start), "nothing came");
-        pace.note(1, true, || start);
-        pace.note(1, true, || start + 900 * US);
+        assert!(!pace.gathers(start), "nothing came");
+        pace.note(1, true, start);
+        pace.note(1, true, start + 900 * US);
         assert_eq!(pace.deadline(), Some(start + 1_000 * US));
-        assert!(pace.gathers(|| start + 999 * US));
-        assert!(!pace.gathers(|| start + 1_000 * US));
-        pace.note(GATHER_MAX, true, || start + 2_000 * US);
-        assert!(!pace.gathers(|| start + 2_000 * US));
+        assert!(pace.gathers(start + 999 * US));
+        assert!(!pace.gathers(start + 1_000 * US));
+        pace.note(GATHER_MAX, true, start + 2_000 * US);
+        assert!(!pace.gathers(start + 2_000 * US));
         assert_eq!(pace.deadline(), None);
     }
 }

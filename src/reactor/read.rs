@@ -62,7 +62,7 @@ impl<O: Os> Reactor<O> {
         }
         match self.recv(peer) {
             Received::Bytes(n) => {
-                let now = self.os.now();
+                let now = self.look();
                 self.offer(peer, n, now, handler);
             }
             Received::End => self.end_input(peer, handler, now),
@@ -173,7 +173,7 @@ impl<O: Os> Reactor<O> {
         match os.connected(&mut conn.stream) {
             Ok(true) => {
                 self.enter(peer, Phase::Open);
-                let now = self.os.now();
+                let now = self.look();
                 log::info!(event = "opened", peer = peer.serial; "opened {peer}: connected");
                 handler.opened(peer, Origin::Dialed, now);
             }

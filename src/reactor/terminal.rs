@@ -49,7 +49,7 @@ impl<O: Os> Reactor<O> {
                 let busy = error.kind() == ErrorKind::ResourceBusy;
                 self.terminal.wanted = busy;
                 if busy {
-                    let retry = self.os.now() + Duration::from_millis(CONSOLE_RETRY_MS);
+                    let retry = self.look() + Duration::from_millis(CONSOLE_RETRY_MS);
                     self.console_retry = Some(retry);
                 }
                 if self.terminal.window.take().is_some() {

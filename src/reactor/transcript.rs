@@ -13,7 +13,7 @@ impl<O: Os> Reactor<O> {
     pub fn open_transcript<H: Handler>(&mut self, at: &Path, handler: &mut H) -> io::Result<()> {
         let peer = self.next_peer();
         let stream = self.os.transcript(at, peer)?;
-        let now = self.os.now();
+        let now = self.look();
         self.insert(peer, stream);
         self.conns[peer.slot as usize].input = Input::Ended;
         handler.opened(peer, Origin::Transcript, now);

@@ -82,7 +82,7 @@ impl<O: Os> Reactor<O> {
     }
 
     fn answer<H: Handler>(&mut self, index: usize, reads: usize, handler: &mut H) {
-        let now = self.os.now();
+        let now = self.look();
         let Reactor { os, udps, batch, stats, .. } = self;
         let Some(batch) = batch.as_deref_mut() else { return };
         let reads = trains::join(batch, reads);

@@ -43,7 +43,7 @@ impl<O: Os> Reactor<O> {
     }
 
     fn read_unix_datagram<H: Handler>(&mut self, index: usize, handler: &mut H) {
-        let Reactor { os, unix_dgrams, batch, stats, .. } = self;
+        let Reactor { os, now, unix_dgrams, batch, stats, .. } = self;
         let UnixSocket { socket, ready } = &mut unix_dgrams[index];
         // There is one buffer for datagrams of every kind, and of this kind one comes at a time.
         let into = &mut batch.get_or_insert_default().bytes;
@@ -53,8 +53,8 @@ impl<O: Os> Reactor<O> {
             Ok((len, from)) => {
                 stats.datagrams_in += 1;
                 let datagram = UnixDatagram { socket: index, from: &from, bytes: &into[..len] };
-                let now = os.now();
-                let Some(answer) = handler.unix_datagram(datagram, now) else { return };
+                *now = os.now();
+                let Some(answer) = handler.unix_datagram(datagram, *now) else { return };
                 match os.sendto_unix(socket, &from, answer) {
                     Ok(()) => stats.datagrams_out += 1,
                     Err(error) => {

@@ -13,16 +13,16 @@ use std::time::{Duration, Instant};
 impl<O: Os> Reactor<O> {
     pub(super) fn wait<H: Handler>(&mut self, handler: &mut H) -> io::Result<()> {
         if self.next_action.is_none() {
-            self.next_action = handler.next_action(self.ended);
+            self.next_action = handler.next_action(self.now);
         }
         let work = self.has_work();
         let stop_reads = self.stopping.as_ref().is_some_and(Stopping::looks_again);
-        let awake = self.pace.stays_awake(|| self.os.now());
+        let awake = self.pace.stays_awake(self.now);
         let timeout = if work || stop_reads || awake {
             Some(Duration::ZERO)
         } else {
             let nearest = self.next_deadline(handler);
-            nearest.map(|deadline| deadline.saturating_duration_since(self.ended))
+            nearest.map(|deadline| deadline.saturating_duration_since(self.now))
         };
         self.os.poll(&mut self.events, timeout)?;
         self.quiet = self.events.is_empty() && !work;

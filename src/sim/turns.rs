@@ -11,7 +11,7 @@ use crate::handler::{
     Action, CloseReason, Datagram, Handler, OWNER_ALONE, Origin, PeerId, Signal, Slices, Taken,
 };
 use crate::log_queue::LogQueue;
-use crate::reactor::{Budgets, Reactor};
+use crate::reactor::{Budgets, Reactor, Spin};
 use crate::wire::{Lines, Protocol};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -175,6 +175,19 @@ fn a_read_that_fills_the_buffer_is_followed_by_one_in_the_next_turn() {
         turns.push(world.calls([Step::Recv, Step::Send]));
     }
     assert_eq!(turns, [[1, 1], [1, 0], [0, 0]]);
+}
+
+#[test]
+fn a_turn_looks_at_the_clock_when_it_wakes_behind_a_recv_behind_a_send_and_at_its_end() {
+    for spin in [Spin::Off, Spin::Auto] {
+        let mut world = World::new(2, Budgets::default());
+        world.reactor.pace_by(spin, Duration::ZERO);
+        world.say(0, b"hello\n");
+        world.turn();
+        assert_eq!(world.calls([Step::Recv, Step::Send, Step::Now]), [1, 1, 4], "{spin:?}");
+        world.turn();
+        assert_eq!(world.calls([Step::Recv, Step::Send, Step::Now]), [0, 0, 2], "{spin:?}");
+    }
 }
 
 #[test]
