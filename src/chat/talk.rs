@@ -151,7 +151,8 @@ impl Chat {
         let (name, members) = (room.name.clone(), Count(room.members.len(), "member"));
         let ids = self.members_of(peer, Some(&name));
         let list = listed(ids.iter().map(|&id| self.name_of(id)));
-        self.grant(peer, format_args!("{name}, {members}: {list}"))
+        let colon = if list.is_empty() { "" } else { ": " };
+        self.grant(peer, format_args!("{name}, {members}{colon}{list}"))
     }
 
     fn whisper(&mut self, peer: PeerId, to: &Name, text: &str) -> bool {

@@ -147,7 +147,7 @@ fn its_peers_are_in_no_room_and_counted_apart() {
     let server = controlled(&place, &["--peers-max", "1"]);
     let mut one = Desk::connect(&place);
     let mut two = Desk::connect(&place);
-    one.ask("who", &["* #lobby, 0 members: ", "ok"]);
+    one.ask("who", &["* #lobby, 0 members", "ok"]);
     two.ask("ping", &["* pong", "ok"]);
     let mut peer = Peer::join(server.tcp());
     one.say("stats\n");
