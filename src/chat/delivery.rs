@@ -17,7 +17,7 @@ impl Chat {
             let at = |slot: u32| peers[slot as usize].as_ref().map_or(u64::MAX, |p| p.cursor.at());
             let room = rooms.get_mut(index);
             let Some(slot) = room.next_dirty(at, actions) else {
-                rooms.swept(index);
+                rooms.swept();
                 continue;
             };
             let first = room.log.first();

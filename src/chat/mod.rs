@@ -34,7 +34,7 @@ use crate::histogram::Histogram;
 use crate::wire::Protocol;
 use peer::{NOT_A_MEMBER, Peer};
 use register::Register;
-use room::{HeldUp, Room};
+use room::Room;
 use rooms::{LOBBY, RoomIndex, Rooms};
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Arguments;
@@ -353,22 +353,17 @@ impl Chat {
 
     /// When a room is to be looked at whose slowest reader holds the others up.
     pub fn next_deadline(&self) -> Option<Instant> {
-        if self.rules.slow != Slow::Pause {
-            return None; // nobody holds anybody up
-        }
-        let held_up = self.rooms.iter().filter_map(|room| room.held_up.as_ref());
-        held_up.map(|held_up| held_up.since).min().map(|since| since + self.rules.stall_timeout)
+        let since = self.rooms.held_up().map(|(_, held_up)| held_up.since).min()?;
+        Some(since + self.rules.stall_timeout)
     }
 
     /// Closes readers that hold a room up and make no progress worth the name.
     pub fn expired(&mut self, now: Instant) {
-        for index in self.rooms.indexes() {
-            let room = self.rooms.get_mut(index);
-            let Some(&HeldUp { since, wanted }) = room.held_up.as_ref() else { continue };
-            if now < since + self.rules.stall_timeout {
-                continue;
-            }
-            room.held_up = None;
+        let timeout = self.rules.stall_timeout;
+        let due = self.rooms.held_up().filter(|(_, held_up)| held_up.since + timeout <= now);
+        let due: Vec<_> = due.map(|(index, held_up)| (index, held_up.wanted)).collect();
+        for (index, wanted) in due {
+            let room = self.rooms.let_go(index);
             if !room.is_full() {
                 continue; // nobody waits any more
             }

@@ -1,8 +1,8 @@
 //! The rooms there are: a table whose places never move while somebody is in them, and the list of
 //! those that have something to offer.
 
-use super::room::{Room, Slow};
-use std::collections::{BTreeMap, VecDeque};
+use super::room::{HeldUp, Room, Slow};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// A room's place in the table. Two bytes: each peer has one, and 65,535 rooms have logs enough to
 /// fill a machine's memory.
@@ -16,9 +16,13 @@ pub(super) const LOBBY_NAME: &str = "#lobby";
 
 pub(super) struct Rooms {
     table: Vec<Option<Room>>,
+    /// Places in it that are empty.
+    free: Vec<RoomIndex>,
     by_name: BTreeMap<Box<str>, RoomIndex>,
-    /// Rooms to sweep, each once.
+    /// Rooms to sweep, each once; the one whose turn it is at the back.
     dirty: VecDeque<RoomIndex>,
+    /// Rooms whose `held_up` is set, so that nobody looks for them among all.
+    held_up: BTreeSet<RoomIndex>,
     log_bytes: usize,
     slow: Slow,
 }
@@ -27,8 +31,10 @@ impl Rooms {
     pub(super) fn new(log_bytes: usize, slow: Slow) -> Self {
         let mut rooms = Rooms {
             table: Vec::new(),
+            free: Vec::new(),
             by_name: BTreeMap::new(),
             dirty: VecDeque::new(),
+            held_up: BTreeSet::new(),
             log_bytes,
             slow,
         };
@@ -51,17 +57,11 @@ impl Rooms {
 
     /// Makes a room that does not exist yet.
     pub(super) fn make(&mut self, name: &str) -> RoomIndex {
-        let room = Some(Room::new(name, self.log_bytes, self.slow));
-        let index = match self.table.iter().position(Option::is_none) {
-            Some(free) => {
-                self.table[free] = room;
-                free
-            }
-            None => {
-                self.table.push(room);
-                self.table.len() - 1
-            }
-        } as RoomIndex;
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.table.push(None);
+            (self.table.len() - 1) as RoomIndex
+        });
+        self.table[index as usize] = Some(Room::new(name, self.log_bytes, self.slow));
         self.by_name.insert(name.into(), index);
         index
     }
@@ -74,7 +74,9 @@ impl Rooms {
             let name = room.name.clone();
             self.by_name.remove(&name);
             self.dirty.retain(|&dirty| dirty != index);
+            self.held_up.remove(&index);
             self.table[index as usize] = None;
+            self.free.push(index);
         }
     }
 
@@ -96,25 +98,46 @@ impl Rooms {
 
     /// The room to sweep now; they take turns, a peer each.
     pub(super) fn next_dirty(&mut self) -> Option<RoomIndex> {
-        let index = *self.dirty.front()?;
-        if self.dirty.len() > 1 {
-            self.dirty.rotate_left(1);
-        }
+        let index = self.dirty.pop_front()?;
+        self.dirty.push_back(index);
         Some(index)
     }
 
-    /// A room has been swept.
-    pub(super) fn swept(&mut self, index: RoomIndex) {
+    /// The room that `next_dirty` has just named is swept.
+    pub(super) fn swept(&mut self) {
+        let index = self.dirty.pop_back().expect("it was named");
         self.get_mut(index).queued = false;
-        self.dirty.retain(|&dirty| dirty != index);
+    }
+
+    /// Something was said in a room, taken in or not: it may be held up now, or no more.
+    pub(super) fn note_said(&mut self, index: RoomIndex) {
+        if self.get(index).held_up.is_some() {
+            self.held_up.insert(index);
+        } else if !self.held_up.is_empty() {
+            self.held_up.remove(&index);
+        }
+    }
+
+    /// The rooms that their slowest readers hold up.
+    pub(super) fn held_up(&self) -> impl Iterator<Item = (RoomIndex, &HeldUp)> {
+        self.held_up.iter().filter_map(|&index| Some((index, self.get(index).held_up.as_ref()?)))
+    }
+
+    /// Who held a room up has had its time: the clock starts anew where it is still so.
+    pub(super) fn let_go(&mut self, index: RoomIndex) -> &mut Room {
+        self.held_up.remove(&index);
+        let room = self.get_mut(index);
+        room.held_up = None;
+        room
     }
 
     pub(super) fn len(&self) -> usize {
         self.by_name.len()
     }
 
+    /// All rooms, by their names.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Room> {
-        self.table.iter().flatten()
+        self.by_name.values().map(|&index| self.get(index))
     }
 
     pub(super) fn indexes(&self) -> Vec<RoomIndex> {

@@ -102,6 +102,7 @@ impl Chat {
             }
             self.note_spoke(peer, taken);
         }
+        self.rooms.note_said(index);
         if said { Said::Yes } else { Said::Hold }
     }
 

@@ -119,7 +119,7 @@ impl Chat {
                 return self.grant(peer, format_args!("you are in {name} already"));
             }
             Some(room) => room,
-            None if self.rooms.iter().count() >= usize::from(self.rules.rooms_max) => {
+            None if self.rooms.len() >= usize::from(self.rules.rooms_max) => {
                 return self.deny(peer, format_args!("there are enough rooms: /rooms lists them"));
             }
             None => self.rooms.make(name),
@@ -130,11 +130,8 @@ impl Chat {
     }
 
     fn list_rooms(&mut self, peer: PeerId) -> bool {
-        let mut rooms: Vec<_> =
-            self.rooms.iter().map(|r| (r.name.clone(), r.members.len())).collect();
-        rooms.sort();
-        let rooms = rooms.iter().map(|(name, members)| format!("{name} {members}"));
-        let list = listed(rooms);
+        let rooms = self.rooms.iter();
+        let list = listed(rooms.map(|room| format!("{} {}", room.name, room.members.len())));
         self.grant(peer, format_args!("rooms: {list}"))
     }
 

@@ -1,7 +1,7 @@
 //! What a peer, a connection and a message cost as the peers become many: more than any descriptor
 //! limit lets in. The real loop and the real server, in a simulated kernel without faults. That a step is
 //! linear in what happened is asserted in system calls; time and memory are told and not asserted,
-//! by the one test that is ignored:
+//! by the two tests that are ignored:
 //! `cargo test --release --lib sim::growth -- --ignored --nocapture`.
 
 use super::faults::Faults;
@@ -9,16 +9,21 @@ use super::kernel::SimOs;
 use super::remote::RemoteId;
 use super::trace::Step;
 use crate::bench::server::Footprint;
-use crate::handler::{OWNER_ALONE, PeerId};
+use crate::chat::{Chat, Said};
+use crate::handler::{OWNER_ALONE, PeerId, Slices};
 use crate::log_queue::LogQueue;
 use crate::os::Os;
 use crate::reactor::{Budgets, Limits, Reactor};
 use crate::serve::{Options, Role, Server, Slow, listen};
 use crate::wire::Protocol;
 use std::net::SocketAddr;
+use std::time::Instant;
 
 /// The rows of the table that the ignored test prints.
 const ROWS: [usize; 6] = [10, 100, 1_000, 10_000, 100_000, 1_000_000];
+
+/// The rows of the table of rooms: up to nearly as many as there may be.
+const ROOM_ROWS: [usize; 5] = [10, 100, 1_000, 10_000, 60_000];
 
 /// Connections, events and deliveries whose mean time is told, at least: a tenth of a second or so of each.
 const TIMED: usize = 100_000;
@@ -221,6 +226,64 @@ fn a_million_peers() {
             bytes / peers as f64,
             (echoed - connected) / TIMED as f64,
             (said - quiet) / (rounds * (peers - 1)) as f64,
+        );
+    }
+}
+
+/// Everybody takes all that is pending: how many sends that took.
+fn take_all(chat: &mut Chat) -> usize {
+    let mut sends = 0;
+    while let Some(peer) = chat.next_dirty() {
+        let mut slices = Slices::new();
+        chat.pending(peer, &mut slices);
+        let pending = slices.bytes();
+        chat.sent(peer, pending, Instant::now());
+        sends += 1;
+    }
+    sends
+}
+
+#[test]
+#[ignore = "sixty thousand rooms take a gigabyte and some seconds; told, not asserted"]
+fn sixty_thousand_rooms() {
+    println!("   rooms  joining ns  deadline ns  delivery ns");
+    for rooms in ROOM_ROWS {
+        let mut options = Options::bare();
+        options.rules.protocol = Protocol::Chat;
+        options.rules.slow = Slow::Pause;
+        options.rules.rooms_max = u16::MAX;
+        options.rules.history = 0;
+        let mut chat = Chat::new(options.rules);
+        let now = Instant::now();
+        let peer = |slot: usize| PeerId { serial: slot as u64 + 1, slot: slot as u32 };
+        let begun = cpu_ns();
+        for slot in 0..2 * rooms {
+            chat.join(peer(slot));
+            take_all(&mut chat); // or each would see all before it come
+            chat.hear(peer(slot), format!("/join #r{}", slot % rooms).as_bytes(), now);
+            take_all(&mut chat);
+        }
+        let joined = cpu_ns();
+        let looks = TIMED / 100;
+        for _ in 0..looks {
+            std::hint::black_box(chat.next_deadline());
+        }
+        let looked = cpu_ns();
+        let rounds = TIMED.div_ceil(rooms);
+        let mut sends = 0;
+        for _ in 0..rounds {
+            for slot in 0..rooms {
+                assert_eq!(chat.say(peer(slot), b"hello", now), Said::Yes);
+            }
+            sends += take_all(&mut chat);
+        }
+        let said = cpu_ns();
+        assert_eq!(sends, rounds * rooms);
+        println!(
+            "{rooms:>8} {:>11.0} {:>12.0} {:>12.0}",
+            (joined - begun) / (2 * rooms) as f64,
+            (looked - joined) / looks as f64,
+            (said - looked) / sends as f64,
         );
     }
 }
