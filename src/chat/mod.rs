@@ -367,12 +367,11 @@ impl Chat {
             if !room.is_full() {
                 continue; // nobody waits any more
             }
-            let (first, log) = (room.log.first(), &room.log);
             let stalled: Vec<PeerId> = room
                 .members
                 .iter()
                 .filter_map(|&slot| Some((slot, self.peers[slot as usize].as_ref()?)))
-                .filter(|(_, state)| log.offset(state.cursor.at().max(first)) < wanted)
+                .filter(|(_, state)| room.is_held_up_by(state.cursor.at(), wanted))
                 .map(|(slot, state)| PeerId { serial: state.serial, slot })
                 .collect();
             for peer in stalled {

@@ -388,6 +388,31 @@ fn who_holds_a_room_up_and_lets_a_line_in_now_and_then_is_closed_too() {
     panic!("it is never closed: {said:?}");
 }
 
+/// The machine may have stood still before the sweep came to it.
+#[test]
+fn who_was_not_offered_what_is_wanted_holds_nobody_up() {
+    let small = Rules { slow: Slow::Pause, log_bytes: 2_048, history: 9, ..rules(Protocol::Chat) };
+    let mut chat = quiet(small, 3);
+    let start = Instant::now();
+    loop {
+        while chat.say(peer(1), &[b'x'; LINE_MAX], start) == Said::Yes {}
+        if chat.next_deadline().is_some() {
+            break;
+        }
+        while let Some(dirty) = chat.next_dirty() {
+            if dirty == peer(3) {
+                take_all(&mut chat, dirty, 999);
+            }
+        }
+    }
+    chat.join(peer(4));
+    chat.expired(start + small.stall_timeout);
+    assert_eq!([2, 3, 4].map(|serial| chat.is_here(peer(serial))), [false, true, true]);
+    for late in [3, 4] {
+        assert!(take_all(&mut chat, peer(late), 999).contains("<guest1> xxx"), "{late}");
+    }
+}
+
 #[test]
 fn who_is_slow_while_nobody_waits_is_not_closed() {
     let slow = Rules { slow: Slow::Pause, ..rules(Protocol::Lines) };
