@@ -9,6 +9,9 @@ use crate::os::{Event, Hints, Source};
 use rustix::io::Errno;
 use std::time::Duration;
 
+/// What a look takes that finds nothing: the clock must move for who spins until some moment.
+pub(super) const LOOK: Duration = Duration::from_micros(1);
+
 impl SimOs {
     /// One poll: the next turn begins.
     pub(super) fn wait(&mut self, events: &mut Vec<Event>, timeout: Option<Duration>) {
@@ -45,7 +48,7 @@ impl SimOs {
         }
     }
 
-    /// Nothing is ready: time passes. mio rounds a timeout up to whole milliseconds.
+    /// Nothing is ready: time passes, at least a [`LOOK`]. mio rounds a timeout up to whole milliseconds.
     fn sleep(&mut self, timeout: Option<Duration>) {
         let Some(timeout) = timeout else {
             self.idle_forever = true;
@@ -53,7 +56,7 @@ impl SimOs {
         };
         let whole = timeout.as_nanos().div_ceil(1_000_000);
         let whole = Duration::from_millis(u64::try_from(whole).unwrap_or(u64::MAX));
-        self.elapsed += whole.min(self.nap_max.unwrap_or(whole));
+        self.elapsed += whole.min(self.nap_max.unwrap_or(whole)).max(LOOK);
     }
 
     /// Fills the empty batch.

@@ -19,7 +19,7 @@ use crate::wire::Protocol;
 use std::net::SocketAddr;
 use std::time::Instant;
 
-/// The rows of the table that the ignored test prints.
+/// The rows of the table of peers.
 const ROWS: [usize; 6] = [10, 100, 1_000, 10_000, 100_000, 1_000_000];
 
 /// The rows of the table of rooms: up to nearly as many as there may be.

@@ -21,6 +21,9 @@ pub(super) type SaidBy = BTreeMap<Voice, u64>;
 /// The room in which everybody starts.
 pub(super) const LOBBY: usize = 0;
 
+/// No room: a client has left one, and has not heard yet that it is in the next.
+const NOWHERE: usize = usize::MAX;
+
 /// The operator's number among the senders.
 pub(super) const OPERATOR: usize = usize::MAX;
 
@@ -212,7 +215,8 @@ impl Client {
     /// A stay ends by its own wish: what it missed at its end cannot be known, but not less can
     /// have been told than was seen to be missing.
     fn end_stay(&mut self) -> Result<(), String> {
-        let Stay { gaps, told, .. } = self.stay;
+        let between = Stay { room: NOWHERE, ..Stay::default() };
+        let Stay { gaps, told, .. } = std::mem::replace(&mut self.stay, between);
         if told < gaps {
             return Err(format!("missed at least {gaps} in a stay, was told of {told}"));
         }

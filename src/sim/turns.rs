@@ -2,6 +2,7 @@
 //! more than must be. `tests/it/calls.rs` counts those of the real binary. What must not be here:
 //! what is said, which the model checks.
 
+use super::epoll::LOOK;
 use super::faults::Faults;
 use super::kernel::SimOs;
 use super::remote::RemoteId;
@@ -188,6 +189,33 @@ fn a_turn_looks_at_the_clock_when_it_wakes_behind_a_recv_behind_a_send_and_at_it
         world.turn();
         assert_eq!(world.calls([Step::Recv, Step::Send, Step::Now]), [0, 0, 2], "{spin:?}");
     }
+}
+
+#[test]
+fn who_spins_looks_again_until_its_time_is_over_and_then_sleeps() {
+    let mut world = World::new(2, Budgets::default());
+    world.reactor.pace_by(Spin::For(10 * LOOK), Duration::ZERO);
+    world.say(0, b"hello\n");
+    world.turn();
+    for _ in 0..10 {
+        world.turn();
+        assert_eq!(world.os().last_timeout(), Some(Duration::ZERO));
+    }
+    world.turn();
+    assert!(world.os().idle_forever());
+}
+
+#[test]
+fn who_spins_is_in_time_for_a_deadline() {
+    let mut world = World::new(2, Budgets::default());
+    world.reactor.pace_by(Spin::For(10 * LOOK), 5 * LOOK);
+    world.say(0, b"hello\n");
+    for _ in 0..5 {
+        world.turn();
+        assert_eq!(world.calls([Step::Send]), [0], "it is gathered");
+    }
+    world.turn();
+    assert_eq!(world.calls([Step::Send]), [1]);
 }
 
 #[test]

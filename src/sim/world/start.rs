@@ -7,7 +7,7 @@ use super::World;
 use crate::chat::line_len_limit;
 use crate::handler::{Endpoint, FOR_EVER, OWNER_ALONE, UnixAddress};
 use crate::log_queue::LogQueue;
-use crate::reactor::{BUFFERS_TOTAL, Budgets, Limits, Reactor, STALL_TIMEOUT};
+use crate::reactor::{BUFFERS_TOTAL, Budgets, Limits, Reactor, STALL_TIMEOUT, Spin};
 use crate::serve::{ConsoleMode, FloodLimits, Options, Role, Rules, Server, Slow, listen};
 use crate::wire::Protocol;
 use std::net::SocketAddr;
@@ -21,6 +21,9 @@ pub(super) const UNLIMITED: FloodLimits = FloodLimits {
     bytes_burst: 0,
     loopback: false,
 };
+
+/// Twenty looks of a world in which nothing is ready.
+const SPIN: Duration = Duration::from_micros(20);
 
 impl World {
     pub(super) fn new(seed: u64) -> Result<Self, String> {
@@ -74,6 +77,11 @@ impl World {
                     ..UNLIMITED
                 },
                 _ => UNLIMITED,
+            },
+            spin: match seed % 8 {
+                0 => Spin::Auto,
+                1 => Spin::For(SPIN),
+                _ => Spin::Off,
             },
             gather: Duration::from_millis(random.pick(&[0, 0, 0, 2])),
             console: random.pick(&[ConsoleMode::Off, ConsoleMode::Commands, ConsoleMode::Chat]),
