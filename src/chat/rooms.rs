@@ -1,5 +1,5 @@
-//! The rooms there are: a table whose places never move while somebody is in them, and the list of
-//! those that have something to offer.
+//! The rooms there are: a table whose places never move while somebody is in them, the list of
+//! those that have something to offer, and the set of those that a slow reader holds up.
 
 use super::room::{HeldUp, Room, Slow};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
