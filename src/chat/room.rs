@@ -63,8 +63,8 @@ pub(super) struct Room {
     slow: Slow,
     /// The place in `members` that the sweep under way looks at next.
     sweep: Option<Sweep>,
-    /// Every message before this one was offered to every member that could be written to; not always
-    /// to newcomers what is history for them, but with `Slow::Pause`.
+    /// Every message before this one was offered to every member that could be written to. Without
+    /// `Slow::Pause` that leaves out what is history for newcomers.
     offered: u64,
     /// Every message before this one was sent to every member; only kept with `Slow::Pause`.
     floor: u64,
@@ -187,9 +187,9 @@ impl Room {
         self.held_up.take_if(|held_up| slowest >= held_up.wanted);
     }
 
-    /// Whether a member that stands at this message has been offered more and has not reached the
-    /// offset that is `wanted` of it. The sweep may not have come to the others, if the machine stood
-    /// still.
+    /// Whether a member that stands at this message has been offered more, and has not reached the
+    /// offset that is `wanted` of it. Who took all it was offered waits for us: the sweep has not come
+    /// to it, as where the machine stood still.
     pub(super) fn is_held_up_by(&self, at: u64, wanted: u64) -> bool {
         at < self.offered && self.log.offset(at.max(self.log.first())) < wanted
     }
@@ -276,6 +276,7 @@ impl Room {
         self.tenants += 1;
         // It may begin with history that the others have been sent.
         self.floor = self.floor.min(cursor);
+        // Elsewhere the log goes by this one, and a crowd that comes would stop the talkers.
         if self.slow == Slow::Pause {
             self.offered = self.offered.min(cursor);
         }

@@ -88,12 +88,11 @@ impl<O: Os> Reactor<O> {
         assert!(self.stalls.all().count() <= self.conns.len(), "a clock for one that is gone");
     }
 
-    /// Bytes of memory in the kept input of all connections that a limit may close, and in the
-    /// largest of it.
-    pub(crate) fn kept_all(&self) -> (usize, usize) {
-        let peers = self.conns.iter().filter(|(_, conn)| !conn.console);
-        let kept = peers.map(|(_, conn)| conn.kept_bytes());
-        kept.fold((0, 0), |(all, largest), kept| (all + kept, largest.max(kept)))
+    /// Bytes of memory in the kept input of all connections that a limit may close.
+    pub(crate) fn kept_all(&self) -> usize {
+        let console = self.conns.iter().find(|(_, conn)| conn.console);
+        let kept = console.and_then(|(_, conn)| conn.kept());
+        self.kept_bytes - kept.map_or(0, |kept| kept.bytes.capacity())
     }
 
     /// The most that one connection takes here beside its buffers, in bytes: all of it at once. A

@@ -88,7 +88,7 @@ impl<O: Os> Reactor<O> {
         let Reactor { conns, scratch, kept_bytes, .. } = self;
         let conn = &mut conns[peer.slot as usize];
         *kept_bytes -= conn.kept_bytes();
-        conn.offer(&scratch[..fresh], |bytes, seen| handler.received(peer, bytes, seen, now));
+        conn.offer(scratch, fresh, |bytes, seen| handler.received(peer, bytes, seen, now));
         *kept_bytes += conn.kept_bytes();
     }
 
@@ -188,8 +188,15 @@ impl<O: Os> Reactor<O> {
 }
 
 impl<S> Conn<S> {
-    /// Offers what is kept and `fresh` behind it, and keeps what is not consumed.
-    fn offer(&mut self, fresh: &[u8], mut received: impl FnMut(&[u8], usize) -> Taken) {
+    /// Offers what is kept and the first `fresh` bytes of `scratch` behind it, and keeps what is not
+    /// consumed. That takes at most as much more memory as one read may bring.
+    fn offer(
+        &mut self,
+        scratch: &[u8],
+        fresh: usize,
+        mut received: impl FnMut(&[u8], usize) -> Taken,
+    ) {
+        let (fresh, read_max) = (&scratch[..fresh], scratch.len());
         let taken = match self.take_kept() {
             None => {
                 let taken = received(fresh, 0);
@@ -201,6 +208,12 @@ impl<S> Conn<S> {
                 taken
             }
             Some(mut kept) => {
+                let memory = kept.bytes.capacity();
+                let room = memory - kept.bytes.len();
+                if room < fresh.len() {
+                    // It doubles, as a vector does by itself, while that is no more than a read.
+                    kept.bytes.reserve_exact((room + memory.min(read_max)).max(fresh.len()));
+                }
                 kept.bytes.extend_from_slice(fresh);
                 let taken = received(&kept.bytes, kept.seen);
                 kept.bytes.drain(..taken.consumed);
@@ -214,6 +227,28 @@ impl<S> Conn<S> {
         };
         if taken.hold {
             self.hold();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_in_pieces_takes_at_most_a_reads_worth_of_memory_more_at_once() {
+        for fresh in [1, 7, 64] {
+            let (mut conn, scratch) = (Conn::new((), 1, false), [b'x'; 64]);
+            let mut growths = 0;
+            for reads in 1..=100 {
+                let before = conn.kept_bytes();
+                conn.offer(&scratch, fresh, |_, _| Taken { consumed: 0, hold: false });
+                let grown = conn.kept_bytes() - before;
+                assert!(grown <= scratch.len(), "{grown} bytes more");
+                growths += usize::from(grown > 0);
+                assert_eq!(conn.kept().map(|kept| kept.bytes.len()), Some(reads * fresh));
+            }
+            assert!(growths <= 8 + 100 * fresh / scratch.len(), "{fresh}: {growths} growths");
         }
     }
 }

@@ -48,7 +48,8 @@ impl SimOs {
         }
     }
 
-    /// Nothing is ready: time passes, at least a [`LOOK`]. mio rounds a timeout up to whole milliseconds.
+    /// Nothing is ready: time passes, at least a [`LOOK`]. mio rounds a timeout up to whole
+    /// milliseconds.
     fn sleep(&mut self, timeout: Option<Duration>) {
         let Some(timeout) = timeout else {
             self.idle_forever = true;

@@ -51,11 +51,9 @@ impl World {
     /// The loop's invariants, after every turn.
     pub(super) fn check(&mut self) -> Result<(), String> {
         self.reactor.assert_limits();
-        // One read may go over it, and a buffer doubles where it is too small; then nobody is read
-        // before one connection is closed.
-        let (all, largest) = self.reactor.kept_all();
-        let grown = self.budgets.scratch_bytes.max(largest / 2);
-        let total = self.options.buffers_total + grown;
+        // One read may go over it; then nobody is read before one connection is closed.
+        let total = self.options.buffers_total + self.budgets.scratch_bytes;
+        let all = self.reactor.kept_all();
         if all > total {
             return Err(format!("{all} bytes of all input are kept, {total} are allowed"));
         }

@@ -1,6 +1,7 @@
 //! What a seed draws before the first turn: the server's options, the loop's budgets. Nothing of what
 //! happens later belongs here.
 
+use super::super::epoll::LOOK;
 use super::super::kernel::SimOs;
 use super::super::random::Random;
 use super::World;
@@ -23,7 +24,7 @@ pub(super) const UNLIMITED: FloodLimits = FloodLimits {
 };
 
 /// Twenty looks of a world in which nothing is ready.
-const SPIN: Duration = Duration::from_micros(20);
+const SPIN: Duration = LOOK.saturating_mul(20);
 
 impl World {
     pub(super) fn new(seed: u64) -> Result<Self, String> {
