@@ -53,7 +53,7 @@ fn holds(page: &'static str, build: Build) {
     assert!(failed.is_empty(), "of {played} sections not as the page says: {failed:#?}");
 }
 
-/// What the mechanism itself is tested with.
+/// What the mechanism itself is tested with. It needs no stranger: it must be played everywhere.
 const SAMPLE: &str = r#"
 # One
 
@@ -68,7 +68,7 @@ listening tcp 127.0.0.1:65432 chat
 ```
 
 ```console
-$ printf '/nick Ann\n/quit\n' | nc 127.0.0.1 65432
+$ printf '/nick Ann\n/quit\n' | reactor connect
 * you are guest1
 * you are Ann
 * guest1 is now Ann
