@@ -4,8 +4,8 @@
 use super::stdio::{Output, Stdio};
 use mio::net::{TcpStream, UnixStream};
 use mio::{Interest, Registry, Token};
-use rustix::net::SendFlags;
-use std::io::{self, IoSlice, Read};
+use rustix::net::{RecvFlags, SendFlags};
+use std::io::{self, IoSlice};
 use std::net::Shutdown;
 use std::os::fd::AsFd;
 
@@ -48,8 +48,8 @@ impl Stream {
     /// recv(2), or the console's read. 0 is the end of input.
     pub fn recv(&mut self, into: &mut [u8]) -> io::Result<usize> {
         match self {
-            Stream::Tcp(socket) => uninterrupted(|| socket.read(into)),
-            Stream::Unix(socket) => uninterrupted(|| socket.read(into)),
+            Stream::Tcp(socket) => read(socket, into),
+            Stream::Unix(socket) => read(socket, into),
             Stream::Stdio(console) => uninterrupted(|| console.read(into)),
             Stream::File(_) => Ok(0),
         }
@@ -96,9 +96,15 @@ impl Stream {
     }
 }
 
-/// What follows a system call runs from cold caches. So the call is made here, without libc's and
-/// the standard library's frames to return through. A closed peer is an error and no signal, of
-/// writev too: Rust programs ignore SIGPIPE.
+// What follows a system call runs from cold caches. So the calls are made here, without libc's and
+// the standard library's frames to return through.
+
+#[inline]
+fn read(socket: &impl AsFd, into: &mut [u8]) -> io::Result<usize> {
+    uninterrupted(|| Ok(rustix::net::recv(socket, &mut *into, RecvFlags::empty())?.0))
+}
+
+/// A closed peer is an error and no signal, of writev too: Rust programs ignore SIGPIPE.
 #[inline]
 fn write(socket: &impl AsFd, runs: &[IoSlice<'_>]) -> io::Result<usize> {
     uninterrupted(|| match runs {

@@ -1,4 +1,5 @@
-//! The wait phase: how long to sleep, and when not to. It decides nothing about what came.
+//! The wait phase: how long to sleep, when not to, and when to look again first. It decides nothing
+//! about what came.
 
 use super::Reactor;
 use super::listener::Listener;
@@ -17,16 +18,28 @@ impl<O: Os> Reactor<O> {
         }
         let work = self.has_work();
         let stop_reads = self.stopping.as_ref().is_some_and(Stopping::looks_again);
-        let awake = self.pace.stays_awake(self.now);
-        let timeout = if work || stop_reads || awake {
-            Some(Duration::ZERO)
+        self.handler_deadline = handler.next_deadline();
+        if work || stop_reads {
+            self.os.poll(&mut self.events, Some(Duration::ZERO))?;
         } else {
-            let nearest = self.next_deadline(handler);
-            nearest.map(|deadline| deadline.saturating_duration_since(self.now))
-        };
-        self.os.poll(&mut self.events, timeout)?;
+            self.sleep()?;
+        }
         self.quiet = self.events.is_empty() && !work;
         Ok(())
+    }
+
+    /// Until something comes or is due: looks again for as long as the pace says, then sleeps.
+    fn sleep(&mut self) -> io::Result<()> {
+        let nearest = self.next_deadline();
+        while self.pace.stays_awake(self.now) && nearest.is_none_or(|due| self.now < due) {
+            self.os.poll(&mut self.events, Some(Duration::ZERO))?;
+            if !self.events.is_empty() {
+                return Ok(());
+            }
+            self.look();
+        }
+        let timeout = nearest.map(|due| due.saturating_duration_since(self.now));
+        self.os.poll(&mut self.events, timeout)
     }
 
     /// True where waiting would delay something that can be done now.
@@ -44,11 +57,11 @@ impl<O: Os> Reactor<O> {
         !self.writable.is_empty() || self.visiting.is_some() || self.flush_unfinished
     }
 
-    fn next_deadline<H: Handler>(&self, handler: &H) -> Option<Instant> {
+    fn next_deadline(&self) -> Option<Instant> {
         let pause = self.listeners.iter().filter_map(Listener::deadline).min();
         let stop = self.stopping.as_ref().and_then(Stopping::next);
         let (timer, pace) = (self.timers.next(), self.pace.deadline());
-        let all = [pause, stop, timer, pace, self.console_retry, handler.next_deadline()];
+        let all = [pause, stop, timer, pace, self.console_retry, self.handler_deadline];
         all.into_iter().flatten().min()
     }
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 pub(super) const LOOK: Duration = Duration::from_micros(1);
 
 impl SimOs {
-    /// One poll: the next turn begins.
+    /// One poll: the next turn begins, or a turn's wait looks again.
     pub(super) fn wait(&mut self, events: &mut Vec<Event>, timeout: Option<Duration>) {
         assert!(events.capacity() > 0, "poll needs room for at least one event");
         events.clear();

@@ -73,7 +73,7 @@ impl Trace {
         Trace { hash: 0, counts: zero, turn_counts: zero, turn_amounts: zero, turn: 0, lines: None }
     }
 
-    /// A poll begins: the next turn.
+    /// A poll begins: the next turn, or a further look of its wait.
     pub(super) fn next_turn(&mut self) {
         self.turn += 1;
         self.turn_counts = [0; STEPS];
