@@ -187,8 +187,8 @@ impl<S> Conn<S> {
         changed
     }
 
-    /// Takes an event's hints in. Says whether the connection (wants to be read, became writable).
-    pub(super) fn note(&mut self, hints: Hints) -> (bool, bool) {
+    /// Takes an event's hints in. Says whether the connection became writable.
+    pub(super) fn note(&mut self, hints: Hints) -> bool {
         if hints.any(Hints::ENDED.with(Hints::URGENT)) {
             self.more_hinted = true;
         }
@@ -197,7 +197,7 @@ impl<S> Conn<S> {
         }
         let unblocked = hints.any(Hints::WRITABLE.with(Hints::ENDED)) && !self.writable;
         self.writable |= unblocked;
-        (self.wants_read(), unblocked)
+        unblocked
     }
 
     /// True where a turn's read phase has something to do here.

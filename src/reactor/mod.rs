@@ -276,13 +276,10 @@ impl<O: Os> Reactor<O> {
                         continue;
                     }
                     let peer = conn.id(slot);
-                    let (read, unblocked) = conn.note(event.hints);
-                    if read {
-                        self.queue_read(peer);
-                    }
-                    if unblocked {
+                    if conn.note(event.hints) {
                         self.writable.push_back(peer);
                     }
+                    self.queue_read(peer);
                 }
                 Source::Listener(index) => {
                     if let Some(listener) = self.listeners.get_mut(index) {
@@ -502,6 +499,7 @@ impl<O: Os> Reactor<O> {
         assert_eq!(slot as u32, peer.slot, "the slot is the one that the socket is registered for");
     }
 
+    /// Puts a connection into the list of those to read, where it is for that and not there yet.
     fn queue_read(&mut self, peer: PeerId) {
         if let Some(conn) = self.conn(peer)
             && conn.wants_read()
