@@ -475,11 +475,10 @@ pub trait Handler {
     /// act: what became of [`Action::Notify`]; what would have blocked was not sent.
     fn notified(&mut self, _notice: Notice, _outcome: io::Result<()>, _now: Instant) {}
 
-    /// expire: `now` has reached what `next_deadline` said in this turn's wait. What was read since
-    /// may have made it void.
+    /// expire: `now` has reached `next_deadline`.
     fn expired(&mut self, _now: Instant) {}
 
-    /// wait: the moment at which `expired` is wanted, if any. Asked for once a turn.
+    /// wait and expire: the moment at which `expired` is wanted, if any.
     fn next_deadline(&self) -> Option<Instant> {
         None
     }

@@ -145,7 +145,7 @@
 //! </svg>
 //!
 //! `wait` polls. `note` turns events into bits, and no handler code runs meanwhile. `accept` and
-//! `read` take what came, within budgets. `expire` looks at the clock. `act` does what the handler
+//! `read` take what came, within budgets. `expire` does what is due. `act` does what the handler
 //! wished for. `sweep` frees what is doomed. `flush` is the only phase that sends to connections.
 //!
 //! Start reading at `reactor/mod.rs`, [`Reactor::turn`](reactor::Reactor::turn).

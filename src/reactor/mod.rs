@@ -112,8 +112,6 @@ pub struct Reactor<O: Os> {
     buffers_total: usize,
     /// Deadlines of connections that are dialing, blocked or finishing.
     timers: Timers<PeerId>,
-    /// What the handler waits for, as it said when this turn's wait began.
-    handler_deadline: Option<Instant>,
     /// An action taken from the handler to see whether there is one, and not carried out yet.
     next_action: Option<Action>,
     stopping: Option<Stopping>,
@@ -157,7 +155,6 @@ impl<O: Os> Reactor<O> {
             kept_bytes: 0,
             buffers_total: BUFFERS_TOTAL,
             timers: Timers::new(),
-            handler_deadline: None,
             next_action: None,
             stopping: None,
             log,
@@ -336,7 +333,7 @@ impl<O: Os> Reactor<O> {
         if self.console_retry.is_some_and(|retry| retry <= now) {
             self.retry_console(handler);
         }
-        if self.handler_deadline.is_some_and(|deadline| deadline <= now) {
+        if handler.next_deadline().is_some_and(|deadline| deadline <= now) {
             handler.expired(now);
         }
     }

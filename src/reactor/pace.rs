@@ -16,7 +16,7 @@ pub enum Spin {
     /// It sleeps as soon as nothing is left to do.
     #[default]
     Off,
-    /// It looks for so long after each turn, whatever woke it.
+    /// It looks for so long after each turn that something woke, or work that was left.
     For(Duration),
     /// It looks for [`SPIN_AUTO`] after a turn in which bytes or datagrams came in.
     Auto,
@@ -124,7 +124,7 @@ mod tests {
         let mut pace = Pace::new(Spin::For(50 * US), Duration::ZERO);
         pace.note(0, true, start);
         assert!(pace.stays_awake(start + 49 * US));
-        pace.note(0, false, start + 49 * US); // an empty look prolongs nothing
+        pace.note(0, false, start + 49 * US); // what was due prolongs nothing
         assert!(!pace.stays_awake(start + 50 * US));
     }
 

@@ -18,19 +18,18 @@ impl<O: Os> Reactor<O> {
         }
         let work = self.has_work();
         let stop_reads = self.stopping.as_ref().is_some_and(Stopping::looks_again);
-        self.handler_deadline = handler.next_deadline();
         if work || stop_reads {
             self.os.poll(&mut self.events, Some(Duration::ZERO))?;
         } else {
-            self.sleep()?;
+            self.sleep(handler)?;
         }
         self.quiet = self.events.is_empty() && !work;
         Ok(())
     }
 
     /// Until something comes or is due: looks again for as long as the pace says, then sleeps.
-    fn sleep(&mut self) -> io::Result<()> {
-        let nearest = self.next_deadline();
+    fn sleep<H: Handler>(&mut self, handler: &H) -> io::Result<()> {
+        let nearest = self.next_deadline(handler);
         while self.pace.stays_awake(self.now) && nearest.is_none_or(|due| self.now < due) {
             self.os.poll(&mut self.events, Some(Duration::ZERO))?;
             if !self.events.is_empty() {
@@ -57,11 +56,11 @@ impl<O: Os> Reactor<O> {
         !self.writable.is_empty() || self.visiting.is_some() || self.flush_unfinished
     }
 
-    fn next_deadline(&self) -> Option<Instant> {
+    fn next_deadline<H: Handler>(&self, handler: &H) -> Option<Instant> {
         let pause = self.listeners.iter().filter_map(Listener::deadline).min();
         let stop = self.stopping.as_ref().and_then(Stopping::next);
         let (timer, pace) = (self.timers.next(), self.pace.deadline());
-        let all = [pause, stop, timer, pace, self.console_retry, self.handler_deadline];
+        let all = [pause, stop, timer, pace, self.console_retry, handler.next_deadline()];
         all.into_iter().flatten().min()
     }
 }

@@ -12,6 +12,7 @@ use crate::handler::{
     Action, CloseReason, Datagram, Handler, OWNER_ALONE, Origin, PeerId, Signal, Slices, Taken,
 };
 use crate::log_queue::LogQueue;
+use crate::os::Os;
 use crate::reactor::{Budgets, Reactor, Spin};
 use crate::wire::{Lines, Protocol};
 use std::net::SocketAddr;
@@ -19,9 +20,12 @@ use std::time::{Duration, Instant};
 
 const LINE_LEN_MAX: usize = 1_000;
 
-/// Lines to everybody else, and datagrams back, but for a question.
+/// Lines to everybody else, and datagrams back, but for a question. One deadline, until it has
+/// expired or a datagram came.
 struct Relay {
     chat: Chat,
+    due: Option<Instant>,
+    expired: usize,
 }
 
 impl Handler for Relay {
@@ -52,10 +56,20 @@ impl Handler for Relay {
     }
 
     fn datagram<'a>(&'a mut self, datagram: Datagram<'a>, _: Instant) -> Option<&'a [u8]> {
+        self.due = None;
         Some(if datagram.bytes == b"?" { b"!" } else { datagram.bytes })
     }
 
     fn signalled(&mut self, _: Signal, _: Instant) {}
+
+    fn expired(&mut self, _: Instant) {
+        self.expired += 1;
+        self.due = None;
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        self.due
+    }
 
     fn next_dirty(&mut self) -> Option<PeerId> {
         self.chat.next_dirty()
@@ -101,7 +115,7 @@ impl World {
             slow: Slow::Disconnect,
             stall_timeout: Duration::from_secs(60),
         };
-        let relay = Relay { chat: Chat::new(rules) };
+        let relay = Relay { chat: Chat::new(rules), due: None, expired: 0 };
         let mut world = World { reactor, relay, peers: Vec::new() };
         for _ in 0..peers {
             let peer = world.os().dial_in(0).expect("a listener listens");
@@ -128,6 +142,15 @@ impl World {
         let before = self.os().calls(Step::Poll);
         self.reactor.turn(&mut self.relay).expect("no poll fault exists");
         self.os().calls(Step::Poll) - before
+    }
+
+    /// A line is passed on, and from then on whoever sleeps sleeps as long as it wanted; what is
+    /// due is so long after this.
+    fn say_then_due_in(&mut self, due: Duration) {
+        self.say(0, b"hello\n");
+        self.turn();
+        self.os().doze(None);
+        self.relay.due = Some(self.os().now() + due);
     }
 
     fn say(&mut self, peer: usize, bytes: &[u8]) {
@@ -202,21 +225,42 @@ fn a_turn_looks_at_the_clock_when_it_wakes_behind_a_recv_behind_a_send_and_at_it
 fn who_spins_looks_again_until_its_time_is_over_and_then_sleeps() {
     let mut world = World::new(2, Budgets::default());
     world.reactor.pace_by(Spin::For(10 * LOOK), Duration::ZERO);
-    world.say(0, b"hello\n");
-    world.turn();
+    world.say_then_due_in(Duration::from_secs(1));
+    let looks_at_the_clock = world.os().calls(Step::Now);
     assert_eq!(world.polls_of_turn(), 10 + 1);
-    assert!(world.os().idle_forever());
+    assert_eq!(world.os().calls(Step::Now) - looks_at_the_clock, 10 + 2);
+    assert!(world.os().last_timeout() > Some(Duration::ZERO));
+    assert_eq!(world.relay.expired, 1);
 }
 
 #[test]
 fn who_spins_is_in_time_for_a_deadline() {
     let mut world = World::new(2, Budgets::default());
+    world.reactor.pace_by(Spin::For(10 * LOOK), Duration::ZERO);
+    world.say_then_due_in(5 * LOOK);
+    assert_eq!(world.polls_of_turn(), 5 + 1);
+    assert_eq!(world.os().last_timeout(), Some(Duration::ZERO));
+    assert_eq!(world.relay.expired, 1);
+}
+
+#[test]
+fn who_spins_sends_in_time_what_it_gathers() {
+    let mut world = World::new(2, Budgets::default());
     world.reactor.pace_by(Spin::For(10 * LOOK), 5 * LOOK);
-    world.say(0, b"hello\n");
-    world.turn();
+    world.say_then_due_in(Duration::from_secs(1));
     assert_eq!(world.calls([Step::Send]), [0], "it is gathered");
     assert_eq!(world.polls_of_turn(), 5 + 1);
     assert_eq!(world.calls([Step::Send]), [1]);
+}
+
+#[test]
+fn what_came_in_may_make_a_deadline_void() {
+    let mut world = World::new(1, Budgets::default());
+    world.say_then_due_in(LOOK);
+    world.os().advance(LOOK);
+    assert!(world.os().datagram_in(0, sender(1), None, b"x"));
+    world.turn();
+    assert_eq!(world.relay.expired, 0);
 }
 
 #[test]
