@@ -250,6 +250,7 @@ impl Os for MioOs {
         Instant::now()
     }
 
+    #[inline(always)]
     fn poll(&mut self, events: &mut Vec<Event>, timeout: Option<Duration>) -> io::Result<()> {
         assert!(events.capacity() > 0, "poll needs room for at least one event");
         events.clear();
@@ -339,6 +340,7 @@ impl Os for MioOs {
         Ok(Stream::File(file))
     }
 
+    #[inline(always)]
     fn recv(&mut self, stream: &mut Stream, into: &mut [u8]) -> io::Result<usize> {
         stream.recv(into)
     }
@@ -347,7 +349,7 @@ impl Os for MioOs {
         stream.reads_in_pieces()
     }
 
-    #[inline]
+    #[inline(always)]
     fn send(&mut self, stream: &mut Stream, runs: &[IoSlice<'_>]) -> io::Result<usize> {
         stream.send(runs)
     }

@@ -46,6 +46,7 @@ impl Stream {
     }
 
     /// recv(2), or the console's read. 0 is the end of input.
+    #[inline(always)]
     pub fn recv(&mut self, into: &mut [u8]) -> io::Result<usize> {
         match self {
             Stream::Tcp(socket) => read(socket, into),
@@ -57,7 +58,7 @@ impl Stream {
 
     /// One send: send(2) of a single run, which costs the kernel less than a list of one, or
     /// writev(2).
-    #[inline]
+    #[inline(always)]
     pub fn send(&mut self, runs: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
             Stream::Tcp(socket) => write(socket, runs),
@@ -96,16 +97,18 @@ impl Stream {
     }
 }
 
-// What follows a system call runs from cold caches. So the calls are made here, without libc's and
-// the standard library's frames to return through.
+// These calls are made where the loop asks for them, down to the instruction that enters the kernel:
+// `inline(always)`, and not through libc's and the standard library's frames. Who returns through a
+// frame that was there before the call is predicted to go where the kernel's own calls came from,
+// and some processors then lose what they knew of the kernel's pages (DECISIONS 85, figures there).
 
-#[inline]
+#[inline(always)]
 fn read(socket: &impl AsFd, into: &mut [u8]) -> io::Result<usize> {
     uninterrupted(|| Ok(rustix::net::recv(socket, &mut *into, RecvFlags::empty())?.0))
 }
 
 /// A closed peer is an error and no signal, of writev too: Rust programs ignore SIGPIPE.
-#[inline]
+#[inline(always)]
 fn write(socket: &impl AsFd, runs: &[IoSlice<'_>]) -> io::Result<usize> {
     uninterrupted(|| match runs {
         [run] => Ok(rustix::net::send(socket, run, SendFlags::NOSIGNAL)?),
@@ -114,6 +117,7 @@ fn write(socket: &impl AsFd, runs: &[IoSlice<'_>]) -> io::Result<usize> {
 }
 
 /// Repeats a call that a signal interrupted: it cannot spin, each round needs a new signal.
+#[inline(always)]
 pub(super) fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     loop {
         match call() {

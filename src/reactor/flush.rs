@@ -56,6 +56,8 @@ impl<O: Os> Reactor<O> {
         self.raise();
     }
 
+    /// Inlined, so that no frame is returned through between two sends (`os/stream.rs`).
+    #[inline(always)]
     fn visit<H: Handler>(&mut self, peer: PeerId, left: &mut Left, handler: &mut H) -> Visit {
         let Reactor { os, conns, stats, stalls, timers, budgets, .. } = self;
         let Some(conn) = conns.get_mut(peer.slot as usize) else { return Visit::Over };

@@ -107,6 +107,7 @@ impl<O: Os> Reactor<O> {
     }
 
     /// One recv into the scratch buffer; keeps the readiness bits.
+    #[inline(always)]
     fn recv(&mut self, peer: PeerId) -> Received {
         let Reactor { os, conns, scratch, stats, stopping, .. } = self;
         let conn = &mut conns[peer.slot as usize];

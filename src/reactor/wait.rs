@@ -18,27 +18,20 @@ impl<O: Os> Reactor<O> {
         }
         let work = self.has_work();
         let stop_reads = self.stopping.as_ref().is_some_and(Stopping::looks_again);
-        if work || stop_reads {
-            self.os.poll(&mut self.events, Some(Duration::ZERO))?;
-        } else {
-            self.sleep(handler)?;
-        }
-        self.quiet = self.events.is_empty() && !work;
-        Ok(())
-    }
-
-    /// Until something comes or is due: looks again for as long as the pace says, then sleeps.
-    fn sleep<H: Handler>(&mut self, handler: &H) -> io::Result<()> {
-        let nearest = self.next_deadline(handler);
-        while self.pace.stays_awake(self.now) && nearest.is_none_or(|due| self.now < due) {
-            self.os.poll(&mut self.events, Some(Duration::ZERO))?;
-            if !self.events.is_empty() {
-                return Ok(());
+        let due = if work || stop_reads { Some(self.now) } else { self.next_deadline(handler) };
+        // Looks again for as long as the pace says, then sleeps until something comes or is due.
+        loop {
+            let looks = self.pace.stays_awake(self.now) && due.is_none_or(|due| self.now < due);
+            let left = due.map(|due| due.saturating_duration_since(self.now));
+            let timeout = if looks { Some(Duration::ZERO) } else { left };
+            self.os.poll(&mut self.events, timeout)?;
+            if !looks || !self.events.is_empty() {
+                break;
             }
             self.look();
         }
-        let timeout = nearest.map(|due| due.saturating_duration_since(self.now));
-        self.os.poll(&mut self.events, timeout)
+        self.quiet = self.events.is_empty() && !work;
+        Ok(())
     }
 
     /// True where waiting would delay something that can be done now.
