@@ -16,7 +16,7 @@ pub enum Spin {
     /// It sleeps as soon as nothing is left to do.
     #[default]
     Off,
-    /// It looks for so long after each turn that something woke, or work that was left.
+    /// It looks for so long after each turn that an event woke or that had work left.
     For(Duration),
     /// It looks for [`SPIN_AUTO`] after a turn in which bytes or datagrams came in.
     Auto,
