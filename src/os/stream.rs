@@ -100,7 +100,7 @@ impl Stream {
 // These calls are made where the loop asks for them, down to the instruction that enters the kernel:
 // `inline(always)`, and not through libc's and the standard library's frames. Who returns through a
 // frame that was there before the call is predicted to go where the kernel's own calls came from,
-// and some processors then lose what they knew of the kernel's pages (DECISIONS 85, figures there).
+// and some processors then lose what they knew of the kernel's pages (DECISIONS 93, with figures).
 
 #[inline(always)]
 fn read(socket: &impl AsFd, into: &mut [u8]) -> io::Result<usize> {
