@@ -250,7 +250,7 @@ impl Os for MioOs {
         Instant::now()
     }
 
-    #[inline(always)]
+    #[inline(always)] // so that little is returned through behind the call: os/stream.rs
     fn poll(&mut self, events: &mut Vec<Event>, timeout: Option<Duration>) -> io::Result<()> {
         assert!(events.capacity() > 0, "poll needs room for at least one event");
         events.clear();
@@ -340,7 +340,7 @@ impl Os for MioOs {
         Ok(Stream::File(file))
     }
 
-    #[inline(always)]
+    #[inline(always)] // os/stream.rs
     fn recv(&mut self, stream: &mut Stream, into: &mut [u8]) -> io::Result<usize> {
         stream.recv(into)
     }
@@ -349,7 +349,7 @@ impl Os for MioOs {
         stream.reads_in_pieces()
     }
 
-    #[inline(always)]
+    #[inline(always)] // os/stream.rs
     fn send(&mut self, stream: &mut Stream, runs: &[IoSlice<'_>]) -> io::Result<usize> {
         stream.send(runs)
     }

@@ -106,7 +106,7 @@ impl<O: Os> Reactor<O> {
         }
     }
 
-    /// One recv into the scratch buffer; keeps the readiness bits.
+    /// One recv into the scratch buffer; keeps the readiness bits. Inlined as `visit` is.
     #[inline(always)]
     fn recv(&mut self, peer: PeerId) -> Received {
         let Reactor { os, conns, scratch, stats, stopping, .. } = self;
