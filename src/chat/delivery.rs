@@ -92,7 +92,8 @@ impl Chat {
         let index = state.room;
         let room = rooms.get_mut(index);
         let before = state.cursor;
-        let waited = room.log.age_us(before.at(), now);
+        room.log.set_clock(now);
+        let waited = room.log.age_us(before.at());
         let until = state.until(&room.log);
         if let Some(rest) = state.cursor.sent(&room.log, peer.serial, until, n as u64) {
             *buffered += state.keep_rest(&room.log, rest);

@@ -31,9 +31,9 @@ pub struct BroadcastLog {
     first: u64,
     /// How many messages were said by somebody, since the start.
     said: u64,
-    /// When the first message was said.
+    /// When the clock was first set.
     begun: Option<Instant>,
-    /// When the next message is said.
+    /// When it is now.
     now: Option<Instant>,
     /// The same as it is kept with a message, in ticks since `begun`, modulo 2^32.
     clock: u32,
@@ -90,7 +90,7 @@ impl BroadcastLog {
         }
     }
 
-    /// What is said next is said now.
+    /// Tells the log when it is now: what is said next is said now, and ages end now. Never goes back.
     pub fn set_clock(&mut self, now: Instant) {
         if self.now != Some(now) {
             self.now = Some(now);
@@ -100,9 +100,9 @@ impl BroadcastLog {
 
     /// How long ago a message was said, in microseconds to the next tick, modulo 19 hours; of a
     /// notice nobody knows.
-    pub fn age_us(&self, at: u64, now: Instant) -> Option<u64> {
+    pub fn age_us(&self, at: u64) -> Option<u64> {
         let entry = self.entry(at).filter(|entry| entry.author != NOBODY)?;
-        let age = ticks(self.begun?, now).wrapping_sub(entry.said_at);
+        let age = self.clock.wrapping_sub(entry.said_at);
         Some(u64::from(age) * u64::from(TICK_US))
     }
 
@@ -220,14 +220,13 @@ mod tests {
         let start = Instant::now();
         let at = |ms| start + Duration::from_millis(ms);
         let mut log = BroadcastLog::new();
-        log.append(7, &[b"before any clock\n"]);
-        assert_eq!(log.age_us(0, at(0)), None);
         log.set_clock(at(0));
         log.append(7, &[b"a\n"]);
         log.append(NOBODY, &[b"* b\n"]);
         log.set_clock(at(2_000));
         log.append(7, &[b"c\n"]);
-        let ages: Vec<Option<u64>> = (1..5).map(|message| log.age_us(message, at(5_000))).collect();
+        log.set_clock(at(5_000));
+        let ages: Vec<Option<u64>> = (0..4).map(|message| log.age_us(message)).collect();
         assert_eq!(ages, [Some(5_000_000), None, Some(3_000_000), None]);
         assert_eq!(size_of::<Entry>(), 24, "the moment costs nothing");
     }
